@@ -1,0 +1,44 @@
+# `make train` and `make test` do all the set-up on a machine with Python >= 3.10 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+# Where the five press articles' texts are, if this machine has them.
+ARTICLES := $(or $(STANCE_ARTICLES),data/articles/text)
+
+.PHONY: train test lint benchmark clean
+
+train: $(INSTALLED)
+	$(BIN)/python train.py
+	@if ls "$(ARTICLES)"/*.txt >/dev/null 2>&1; then \
+		$(BIN)/python evaluate.py data=articles data.articles_dir="$(ARTICLES)" \
+			model_dir=models/tfidf out=reports/tfidf-articles; \
+	else \
+		echo "The five press articles are not at hand (STANCE_ARTICLES or data/articles/text): not evaluated on them."; \
+	fi
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(INSTALLED)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV)
+
+# Re-made only when what is to be installed changes; the folder counts as installed only when all of it is.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "stance needs Python 3.10 or newer, and $(PYTHON) is" \
+			"$$($(PYTHON) --version 2>&1); run: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[train,audit,dev]'
+	@touch $@

@@ -1,0 +1,139 @@
+"""Model folders: one saved model, checked when it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stance.atomic import whole_folder
+from stance.models import StanceModel
+from stance.schema import StanceError, TaskSpec
+
+if TYPE_CHECKING:
+    from stance.models.tfidf import TfidfModel
+
+MODEL_FILE = "model.json"
+SCHEMA_VERSION = 1
+
+
+class ModelFolderError(StanceError, ValueError):
+    """A model folder cannot be used."""
+
+
+class SavableModel(StanceModel, Protocol):
+    """A model that can be written into a folder."""
+
+    kind: str
+
+    def save(self, folder: Path) -> None:
+        """Write the weights into an existing folder."""
+        ...
+
+
+def save_model(
+    model: SavableModel, folder: str | os.PathLike[str], *, info: Mapping[str, Any], card: str
+) -> None:
+    """Write a model folder, whole or not at all; an older model folder of that name is replaced.
+
+    Args:
+        model: the model.
+        folder: where to.
+        info: what `model.json` says beside kind, task, versions and hashes.
+        card: the model card, saved as `README.md`.
+
+    Raises:
+        StanceError: if `folder` exists and is no model folder.
+    """
+    with whole_folder(folder, marker=MODEL_FILE) as temporary:
+        model.save(temporary)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        description = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": model.kind,
+            "task": asdict(model.task),
+            **info,
+            "versions": {name: metadata.version(name) for name in ("numpy", "scikit-learn", "skops")},
+            "sha256": {file.name: _sha256(file) for file in sorted(temporary.iterdir())},
+        }
+        text = json.dumps(description, indent=2, ensure_ascii=False)
+        (temporary / MODEL_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The contents of `model.json`.
+
+    Raises:
+        ModelFolderError: if there is none, or it cannot be read by this version.
+    """
+    file = folder / MODEL_FILE
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        version = description["schema_version"]
+    except OSError:
+        hint = "it does not exist" if not folder.exists() else f"it holds no readable {MODEL_FILE}"
+        raise ModelFolderError(
+            f"{folder} is not a model folder: {hint}. Make one with: python train.py out={folder}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFolderError(f"{file} is damaged ({error}); save the model again") from None
+    if version != SCHEMA_VERSION:
+        raise ModelFolderError(
+            f"{file} has schema version {version!r}, and this version of stance reads {SCHEMA_VERSION}: "
+            "use the version of stance that saved it, or train again"
+        )
+    return description  # type: ignore[no-any-return]
+
+
+def load_model(folder: Path) -> StanceModel:
+    """Read a model folder and check it against its hashes. Nothing is unpickled or fetched.
+
+    Raises:
+        ModelFolderError: if it is missing, damaged, altered, or made by an incompatible version.
+    """
+    description = read_description(folder)
+    try:
+        hashes: dict[str, str] = dict(description["sha256"])
+        task = TaskSpec(**description["task"])
+        kind = description["kind"]
+    except (KeyError, TypeError, ValueError, StanceError) as error:
+        raise ModelFolderError(f"{folder / MODEL_FILE} is damaged ({error}); save the model again") from None
+    for name, expected in hashes.items():
+        try:
+            found = _sha256(folder / name)
+        except OSError as error:
+            raise ModelFolderError(f"{folder / name} cannot be read ({error.strerror}); restore it") from None
+        if found != expected:
+            raise ModelFolderError(
+                f"{folder / name} was altered since the model was saved (SHA-256 {found[:12]}…, "
+                f"{MODEL_FILE} says {expected[:12]}…); restore it or train again"
+            )
+    model_class = _model_class(kind, folder)
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return model_class.load(folder, task)
+    except (UntrustedTypesFoundException, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise ModelFolderError(f"{folder} cannot be loaded as a {kind} model: {error}") from error
+
+
+def _model_class(kind: str, folder: Path) -> type[TfidfModel]:
+    if kind == "tfidf":
+        from stance.models.tfidf import TfidfModel
+
+        return TfidfModel
+    raise ModelFolderError(f"{folder} holds a model of kind {kind!r}; this version of stance knows: tfidf")
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,181 @@
+"""The TF-IDF baseline: word and character n-grams, a linear SVM, sigmoid calibration."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.svm import LinearSVC
+
+from stance.schema import Sentence, StanceError, TaskSpec
+
+PIPELINE_FILE = "pipeline.skops"
+CALIBRATION_FOLDS = 5
+# The types beyond skops' own list that a pipeline file may hold.
+TRUSTED = ["stance.models.tfidf.NgramVectorizer"]
+
+
+@dataclass
+class TfidfSettings:
+    """Hyperparameters of the baseline.
+
+    Args:
+        word_ngrams: longest word n-gram; punctuation marks count as words.
+        word_features: how many of the most frequent word n-grams are kept.
+        char_ngrams: longest character n-gram (the shortest has two characters), within words.
+        char_features: how many of the most frequent character n-grams are kept.
+        char_weight: weight of the character features beside the words' 1.
+        C: inverse regularization strength of the SVM.
+    """
+
+    word_ngrams: int = 3
+    word_features: int = 70_000
+    char_ngrams: int = 5
+    char_features: int = 20_000
+    char_weight: float = 0.5
+    C: float = 0.5
+
+
+class NgramVectorizer(TfidfVectorizer):  # type: ignore[misc]
+    """A TfidfVectorizer whose saved state holds the vocabulary as one string.
+
+    skops writes a dict as one JSON node per entry, which takes seconds to read back for tens of thousands
+    of n-grams; one string takes milliseconds. No n-gram holds a line break.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__().copy()
+        if "vocabulary_" in state:
+            state["vocabulary_"] = "\n".join(sorted(self.vocabulary_, key=self.vocabulary_.__getitem__))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "vocabulary_" in state:
+            state["vocabulary_"] = {ngram: i for i, ngram in enumerate(state["vocabulary_"].split("\n"))}
+        super().__setstate__(state)
+
+
+class TfidfModel:
+    """A fitted baseline. It reads single sentences: context is ignored.
+
+    Args:
+        pipeline: a fitted scikit-learn pipeline from texts to probabilities.
+        task: its classes are `task.labels`, in any order.
+    """
+
+    kind = "tfidf"
+
+    def __init__(self, pipeline: Pipeline, task: TaskSpec) -> None:
+        self.pipeline = pipeline
+        self.task = task
+        classes = list(pipeline.classes_)
+        self._columns = [classes.index(label) for label in task.labels]
+
+    def predict_proba(self, sentences: Sequence[Sentence]) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (sentences, labels), columns in the order of `task.labels`."""
+        probabilities: NDArray[np.float64] = self.pipeline.predict_proba([s.text for s in sentences])
+        return probabilities[:, self._columns]
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline into an existing folder."""
+        skops.io.dump(self.pipeline, folder / PIPELINE_FILE, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+
+    @classmethod
+    def load(cls, folder: Path, task: TaskSpec) -> TfidfModel:
+        """Read the pipeline of a model folder. Nothing is unpickled.
+
+        Raises:
+            skops.io.exceptions.UntrustedTypesFoundException: if the file holds a type that no baseline has.
+        """
+        with warnings.catch_warnings():
+            # The predictions under every scikit-learn from 1.7 on are tested to be the same.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            return cls(skops.io.load(folder / PIPELINE_FILE, trusted=TRUSTED), task)
+
+
+def fit_tfidf(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    documents: Sequence[str],
+    *,
+    task: TaskSpec,
+    settings: TfidfSettings,
+    seed: int,
+) -> TfidfModel:
+    """Fit the baseline.
+
+    The SVM's scores become probabilities by a sigmoid per label (Platt 1999), fitted on out-of-fold scores of
+    a cross-validation grouped by document, so that no sentence calibrates a score that its own document
+    taught. Labels weigh inversely to their frequency. There is no stop-word list: "no", "not", "against" and
+    "should" carry the stance.
+
+    Args:
+        texts: the sentences.
+        labels: their labels.
+        documents: their documents' names.
+        task: the labels.
+        settings: hyperparameters.
+        seed: governs the folds and the SVM's coordinate order.
+
+    Returns:
+        The fitted model.
+
+    Raises:
+        StanceError: if a label of the task occurs in fewer than two documents.
+    """
+    documents_of = {label: {d for d, y in zip(documents, labels, strict=True) if y == label} for label in task.labels}
+    rarest = min(task.labels, key=lambda label: len(documents_of[label]))
+    folds = min(CALIBRATION_FOLDS, len(documents_of[rarest]))
+    if folds < 2:
+        raise StanceError(
+            f"label {rarest!r} occurs in {len(documents_of[rarest])} training document(s), and calibration by "
+            "document needs at least 2: add labelled rows, or leave the label out of task.labels"
+        )
+    features = FeatureUnion(
+        [
+            (
+                "words",
+                NgramVectorizer(
+                    ngram_range=(1, settings.word_ngrams),
+                    token_pattern=r"(?u)\w+|[^\w\s]",
+                    max_features=settings.word_features,
+                    sublinear_tf=True,
+                ),
+            ),
+            (
+                "characters",
+                NgramVectorizer(
+                    analyzer="char_wb",
+                    ngram_range=(2, settings.char_ngrams),
+                    max_features=settings.char_features,
+                    sublinear_tf=True,
+                ),
+            ),
+        ],
+        transformer_weights={"words": 1.0, "characters": settings.char_weight},
+    )
+    by_document = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    classifier = CalibratedClassifierCV(
+        LinearSVC(C=settings.C, class_weight="balanced", random_state=seed),
+        method="sigmoid",
+        cv=list(by_document.split(texts, labels, documents)),
+        ensemble=False,
+    )
+    pipeline = Pipeline([("features", features), ("classifier", classifier)]).fit(texts, labels)
+    classifier.set_params(cv=None)  # the folds' row numbers are no part of the model, and are most of its size
+    svm = classifier.calibrated_classifiers_[0].estimator
+    svm.coef_ = svm.coef_.astype(np.float32)  # half the file; probabilities move by less than 1e-6
+    return TfidfModel(pipeline, task)

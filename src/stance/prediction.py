@@ -1,0 +1,141 @@
+"""`predict` and `load`: from sentences to labels with calibrated probabilities.
+
+Nothing heavy is imported before the first prediction.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from stance.schema import Prediction, Sentence
+
+if TYPE_CHECKING:
+    from stance.models import StanceModel
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+BATCH_SIZE = 1024
+
+_loaded: dict[tuple[Path, int], StanceModel] = {}
+_loading = threading.Lock()
+
+
+def load(folder: str | os.PathLike[str] | None = None) -> StanceModel:
+    """Load a model folder; the same unchanged folder is read from disk once per process.
+
+    Args:
+        folder: a model folder. Without one: the folder that `$STANCE_MODEL` names, else the model that
+            ships in the package.
+
+    Returns:
+        The model, for `predict(..., model=...)`. Threads may share it.
+
+    Raises:
+        ModelFolderError: if the folder is missing, damaged, altered, or made by an incompatible version.
+    """
+    from stance.models.folder import MODEL_FILE, load_model
+
+    path = Path(folder or os.environ.get("STANCE_MODEL") or PRETRAINED).resolve()
+    with _loading:
+        try:
+            key = (path, (path / MODEL_FILE).stat().st_mtime_ns)
+        except OSError:
+            return load_model(path)  # which says what is wrong
+        if key not in _loaded:
+            _loaded[key] = load_model(path)
+        return _loaded[key]
+
+
+@overload
+def predict(
+    text: str,
+    *,
+    context: str | None = None,
+    model: str | os.PathLike[str] | StanceModel | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Prediction: ...
+
+
+@overload
+def predict(
+    text: Iterable[str],
+    *,
+    context: Sequence[str | None] | None = None,
+    model: str | os.PathLike[str] | StanceModel | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> list[Prediction]: ...
+
+
+def predict(
+    text: str | Iterable[str],
+    *,
+    context: str | Sequence[str | None] | None = None,
+    model: str | os.PathLike[str] | StanceModel | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Prediction | list[Prediction]:
+    """Classify the stance of one sentence, or of each of several.
+
+    Args:
+        text: a sentence, or sentences.
+        context: the text before the sentence; for several, as many texts or `None`. A model that reads
+            single sentences, as the TF-IDF baseline does, ignores it.
+        model: a model folder, a model that `load` gave, or nothing: then as in `load`.
+        batch_size: how many sentences are held as features at a time; it bounds memory and does not
+            change the result.
+
+    Returns:
+        One `Prediction` for a string; else a list, in the order of the sentences, also of one, also empty.
+
+    Raises:
+        TypeError: if a sentence or a context is not a string; names its index.
+        ValueError: if a sentence is blank (names its index), if there are not as many contexts as
+            sentences, or if `batch_size` is not positive.
+        ModelFolderError: as `load`.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if isinstance(text, str):
+        if context is not None and not isinstance(context, str):
+            raise TypeError(f"context must be a string, as text is one, not {type(context).__name__}")
+        sentences = [_sentence(text, context, "")]
+    else:
+        sentences = list(_sentences(text, context))
+    if not sentences:
+        return []
+    if model is None or isinstance(model, (str, os.PathLike)):
+        model = load(model)
+
+    predictions: list[Prediction] = []
+    for start in range(0, len(sentences), batch_size):
+        probabilities = model.predict_proba(sentences[start : start + batch_size])
+        labels = model.task.labels
+        for best, row in zip(probabilities.argmax(axis=1).tolist(), probabilities.tolist(), strict=True):
+            predictions.append(Prediction(labels[best], dict(zip(labels, row, strict=True))))
+    return predictions[0] if isinstance(text, str) else predictions
+
+
+def _sentences(texts: Iterable[str], contexts: str | Sequence[str | None] | None) -> Iterator[Sentence]:
+    if isinstance(texts, (bytes, dict)) or not isinstance(texts, Iterable):
+        raise TypeError(f"text must be a string or a list of strings, not {type(texts).__name__}")
+    texts = list(texts)
+    if contexts is None:
+        contexts = [None] * len(texts)
+    elif isinstance(contexts, str):
+        raise TypeError("context must be a list, as text is one: one text or None for each sentence")
+    elif len(contexts) != len(texts):
+        raise ValueError(f"context must be as long as text: {len(contexts)} contexts, {len(texts)} sentences")
+    for index, (text, context) in enumerate(zip(texts, contexts, strict=True)):
+        yield _sentence(text, context, f"[{index}]")
+
+
+def _sentence(text: str, context: str | None, index: str) -> Sentence:
+    if not isinstance(text, str):
+        raise TypeError(f"text{index} must be a string, not {type(text).__name__}")
+    if not text.strip():
+        raise ValueError(f"text{index} is blank")
+    if context is not None and not isinstance(context, str):
+        raise TypeError(f"context{index} must be a string or None, not {type(context).__name__}")
+    return Sentence(text, context or "")

@@ -1,0 +1,91 @@
+"""The records that flow through the package, defined once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LABELS: tuple[str, ...] = ("for", "against", "conditional", "none")
+STANCE_LABELS: tuple[str, ...] = ("for", "against", "conditional")
+TARGET = "lifting the UN arms embargo on Libya"
+
+
+class StanceError(Exception):
+    """Base of the errors whose message alone tells a user what is wrong and what to do."""
+
+
+class MissingExtraError(StanceError, ImportError):
+    """A feature was used whose optional dependencies are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs packages that are not installed: pip install 'embargo-stance[{extra}]'")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What is classified: the labels in their order, and those among them that are stances.
+
+    Args:
+        labels: all labels; the order is that of every probability vector and confusion matrix.
+        stance_labels: the labels that the headline macro-F1 averages.
+        target: what the stance is toward, in words.
+
+    Raises:
+        StanceError: if the labels cannot make a task.
+    """
+
+    labels: tuple[str, ...] = LABELS
+    stance_labels: tuple[str, ...] = STANCE_LABELS
+    target: str = TARGET
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "stance_labels", tuple(self.stance_labels))
+        if len(self.labels) < 2:
+            raise StanceError(f"task.labels must name at least two labels, not {list(self.labels)}")
+        for name in ("labels", "stance_labels"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise StanceError(f"task.{name} names a label twice: {list(values)}")
+        unknown = [label for label in self.stance_labels if label not in self.labels]
+        if unknown or not self.stance_labels:
+            raise StanceError(
+                f"task.stance_labels must be one or more of task.labels {list(self.labels)}, "
+                f"not {list(self.stance_labels)}"
+            )
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence to classify.
+
+    Args:
+        text: the sentence.
+        context: the text before it in its document; empty where there is none or it is not known.
+        doc: the document's name.
+        start: character offset of the sentence in its document, or -1 where it is not known.
+        end: character offset behind its last character, or -1.
+    """
+
+    text: str
+    context: str = ""
+    doc: str = ""
+    start: int = -1
+    end: int = -1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A stance with calibrated probabilities.
+
+    Args:
+        label: the most probable label.
+        probabilities: label to probability, in label order; sums to 1.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of `label`."""
+        return self.probabilities[self.label]
