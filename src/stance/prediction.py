@@ -23,12 +23,16 @@ _loaded: dict[tuple[Path, int], StanceModel] = {}
 _loading = threading.Lock()
 
 
+def model_folder(folder: str | os.PathLike[str] | None = None) -> Path:
+    """The given model folder; without one that of `$STANCE_MODEL`, else the one that ships in the package."""
+    return Path(folder or os.environ.get("STANCE_MODEL") or PRETRAINED).resolve()
+
+
 def load(folder: str | os.PathLike[str] | None = None) -> StanceModel:
     """Load a model folder; the same unchanged folder is read from disk once per process.
 
     Args:
-        folder: a model folder. Without one: the folder that `$STANCE_MODEL` names, else the model that
-            ships in the package.
+        folder: a model folder, or None as in `model_folder`.
 
     Returns:
         The model, for `predict(..., model=...)`. Threads may share it.
@@ -38,7 +42,7 @@ def load(folder: str | os.PathLike[str] | None = None) -> StanceModel:
     """
     from stance.models.folder import MODEL_FILE, load_model
 
-    path = Path(folder or os.environ.get("STANCE_MODEL") or PRETRAINED).resolve()
+    path = model_folder(folder)
     with _loading:
         try:
             key = (path, (path / MODEL_FILE).stat().st_mtime_ns)

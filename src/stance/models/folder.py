@@ -104,6 +104,10 @@ def load_model(folder: Path) -> StanceModel:
         kind = description["kind"]
     except (KeyError, TypeError, ValueError, StanceError) as error:
         raise ModelFolderError(f"{folder / MODEL_FILE} is damaged ({error}); save the model again") from None
+    model_class = _model_class(kind, folder)
+    missing = [name for name in model_class.files if name not in hashes]
+    if missing:
+        raise ModelFolderError(f"{folder / MODEL_FILE} gives no SHA-256 for {missing[0]}; save the model again")
     for name, expected in hashes.items():
         try:
             found = _sha256(folder / name)
@@ -114,7 +118,6 @@ def load_model(folder: Path) -> StanceModel:
                 f"{folder / name} was altered since the model was saved (SHA-256 {found[:12]}…, "
                 f"{MODEL_FILE} says {expected[:12]}…); restore it or train again"
             )
-    model_class = _model_class(kind, folder)
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:

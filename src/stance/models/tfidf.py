@@ -24,7 +24,11 @@ from stance.schema import Sentence, StanceError, TaskSpec
 PIPELINE_FILE = "pipeline.skops"
 CALIBRATION_FOLDS = 5
 # The types beyond skops' own list that a pipeline file may hold.
-TRUSTED = ["stance.models.tfidf.NgramVectorizer"]
+TRUSTED = [
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "stance.models.tfidf.NgramVectorizer",
+]
 
 
 @dataclass
@@ -77,6 +81,7 @@ class TfidfModel:
     """
 
     kind = "tfidf"
+    files = (PIPELINE_FILE,)
 
     def __init__(self, pipeline: Pipeline, task: TaskSpec) -> None:
         self.pipeline = pipeline

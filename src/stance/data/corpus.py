@@ -1,0 +1,90 @@
+"""The labelled corpus of the repository, in its fixed splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stance.data.labelled import DatasetDict, check_rows, make_dataset
+from stance.data.rows import BadRow, DataError, read_file
+from stance.schema import TaskSpec
+
+SPLITS = ("train", "validation", "test")
+# A document of this file is a group of variants of one sentence; they are not one another's context.
+CONTRAST_SETS = "contrast_sets"
+
+
+def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
+    """Every row of the corpus, by file name and in reading order, with `file` and `context` added.
+
+    `context` is the text of the sentences before it in the document.
+
+    Raises:
+        DataError: if the folder holds no corpus, or a row is bad; lists the bad rows of all files.
+    """
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise DataError(f"there is no corpus in {folder.absolute()}: run in the repository, or give data.corpus_dir=DIR")
+    found: list[dict[str, Any]] = []
+    bad: list[tuple[Path, BadRow]] = []
+    for file in files:
+        rows, bad_rows = check_rows(file, read_file(file), task)
+        bad += bad_rows
+        found += _with_context(file.stem, [row.values for row in rows])
+    if bad:
+        raise DataError.of_rows(bad)
+    return found
+
+
+def _with_context(name: str, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    before: list[str] = []
+    doc = None
+    for row in rows:
+        if row["doc"] != doc:
+            before, doc = [], row["doc"]
+        context = "" if name == CONTRAST_SETS else " ".join(before)
+        before.append(row["text"])
+        flags = {flag: bool(row.get(flag)) for flag in ("mixed", "implicit")}
+        yield {**row, **flags, "file": name, "context": context}
+
+
+def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
+    """The corpus as train, validation and test split.
+
+    Args:
+        folder: the folder of the corpus' JSONL files.
+        splits_file: document name to split, as `stance data split` writes it.
+        task: its labels are the valid ones.
+
+    Raises:
+        DataError: if a row is bad, or the splits are not those of this corpus.
+    """
+    rows = read_corpus(folder, task)
+    split_of = read_splits(splits_file)
+    documents = {row["doc"] for row in rows}
+    if documents != set(split_of):
+        odd = sorted(documents ^ set(split_of))
+        raise DataError(
+            f"{splits_file} and {folder} differ in {len(odd)} document(s), such as {odd[0]}: "
+            "run `stance data split`"
+        )
+    return DatasetDict(
+        {split: make_dataset([r for r in rows if split_of[r["doc"]] == split], task) for split in SPLITS}
+    )
+
+
+def read_splits(file: Path) -> dict[str, str]:
+    """Document name to split.
+
+    Raises:
+        DataError: if the file is missing or is no such mapping.
+    """
+    try:
+        splits = json.loads(file.read_text(encoding="utf-8"))
+        return {doc: split for split in SPLITS for doc in splits[split]}
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror}): run `stance data split`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} does not list the documents of {', '.join(SPLITS)} ({error!r})") from None

@@ -1,0 +1,219 @@
+"""Labelled sentences as a `datasets.DatasetDict` with declared features, checked before anything is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stance.data.rows import BadRow, DataError, Row, read_file
+from stance.schema import MissingExtraError, Sentence, TaskSpec
+
+try:
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+    from sklearn.model_selection import StratifiedGroupKFold
+except ImportError as error:
+    raise MissingExtraError("labelled data", "train") from error
+
+# Columns with a meaning and a type; any other column is kept, as text, for slices.
+TEXT_COLUMNS = ("text", "doc", "context", "holder", "target", "label_2")
+NUMBER_COLUMNS = ("sent", "start", "end")
+VALIDATION_PART = 10
+
+
+def check_rows(
+    file: Path,
+    rows: Iterable[Row | BadRow],
+    task: TaskSpec,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+) -> tuple[list[Row], list[tuple[Path, BadRow]]]:
+    """Tell the usable rows of a labelled file from the others.
+
+    Args:
+        file: where they are from.
+        rows: as they were read.
+        task: its labels are the valid ones.
+        text_column: the column that holds the sentence; it is renamed to `text`.
+        label_column: the column that holds the label; it is renamed to `label`.
+
+    Returns:
+        The usable rows, and file and reason of each other row.
+    """
+    good: list[Row] = []
+    bad: list[tuple[Path, BadRow]] = []
+    for row in rows:
+        if isinstance(row, Row):
+            values = dict(row.values)
+            reason = _rename(values, text_column, "text") or _rename(values, label_column, "label")
+            reason = reason or _why_bad(values, task)
+            if not reason:
+                good.append(Row(row.line, values))
+                continue
+            row = BadRow(row.line, reason, row.values)
+        bad.append((file, row))
+    return good, bad
+
+
+def _rename(values: dict[str, Any], column: str, name: str) -> str | None:
+    if column not in values:
+        return f"no column {column!r} (there are {', '.join(map(repr, values)) or 'none'})"
+    values[name] = values.pop(column)
+    return None
+
+
+def _why_bad(values: Mapping[str, Any], task: TaskSpec) -> str | None:
+    for column in TEXT_COLUMNS:
+        value = values.get(column)
+        if value is not None and not isinstance(value, str):
+            return f"{column!r} must be a string, not {type(value).__name__}"
+    if not (values["text"] or "").strip():
+        return "'text' is empty"
+    for column in ("label", "label_2"):
+        label = values.get(column)
+        if label not in task.labels and (label or column == "label"):
+            return f"{column!r} is {label!r}, not one of {', '.join(task.labels)}"
+    for column in NUMBER_COLUMNS:
+        value = values.get(column)
+        if value not in (None, "") and not (str(value).isascii() and str(value).isdigit() and len(str(value)) < 10):
+            return f"{column!r} must be a whole number, not {value!r}"
+    return None
+
+
+def make_dataset(rows: Sequence[Mapping[str, Any]], task: TaskSpec) -> Dataset:
+    """Rows with at least `text`, `label` and `doc` as a dataset with declared features.
+
+    A column in which every value is true, false or missing is boolean; columns without a meaning of their
+    own are text, empty where a row lacks them.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns: dict[str, list[Any]] = {}
+    features: dict[str, Any] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if name in ("label", "label_2"):
+            features[name] = ClassLabel(names=list(task.labels))
+            columns[name] = [value or None for value in values]
+        elif name in NUMBER_COLUMNS:
+            features[name] = Value("int32")
+            columns[name] = [-1 if value in (None, "") else int(value) for value in values]
+        elif all(isinstance(value, bool) for value in values if value is not None) and any(values):
+            features[name] = Value("bool")
+            columns[name] = [bool(value) for value in values]
+        else:
+            features[name] = Value("string")
+            columns[name] = ["" if value is None else _as_text(value) for value in values]
+    return Dataset.from_dict(columns, features=Features(features))
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def load_files(
+    files: Mapping[str, Path | None],
+    task: TaskSpec,
+    *,
+    seed: int,
+    text_column: str = "text",
+    label_column: str = "label",
+) -> DatasetDict:
+    """Read a user's own labelled files.
+
+    Rows without a `doc` are documents of their own. If there is training data and no validation file, a tenth
+    of the training documents, with the labels in proportion, becomes the validation split.
+
+    Args:
+        files: split (`train`, `validation`, `test`) to CSV or JSONL file, or None.
+        task: its labels are the valid ones.
+        seed: governs which documents become the validation split.
+        text_column: the column that holds the sentence.
+        label_column: the column that holds the label.
+
+    Raises:
+        DataError: if a file cannot be read or has a bad row; lists the bad rows of all files.
+    """
+    splits: dict[str, list[dict[str, Any]]] = {}
+    bad: list[tuple[Path, BadRow]] = []
+    for split, file in files.items():
+        if file is None:
+            continue
+        rows, bad_rows = check_rows(
+            file, read_file(file), task, text_column=text_column, label_column=label_column
+        )
+        bad += bad_rows
+        if not rows and not bad_rows:
+            raise DataError(f"{file} holds no rows")
+        splits[split] = [{**row.values, "doc": row.values.get("doc") or f"{file}:{row.line}"} for row in rows]
+    if bad:
+        raise DataError.of_rows(bad)
+    if not splits:
+        raise DataError("no labelled file was named; give data.train=FILE, data.validation=FILE or data.test=FILE")
+    if "train" in splits and "validation" not in splits:
+        splits["train"], splits["validation"] = _hold_out(splits["train"], seed)
+    _refuse_shared_documents(splits)
+    return DatasetDict({split: make_dataset(rows, task) for split, rows in splits.items()})
+
+
+def _hold_out(rows: list[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    documents = [row["doc"] for row in rows]
+    labels = [row["label"] for row in rows]
+    folds = min(VALIDATION_PART, len(set(documents)), max(labels.count(label) for label in set(labels)))
+    if folds < 2:
+        raise DataError(
+            "the training file is too small to set a validation part aside by document; "
+            "give data.validation=FILE"
+        )
+    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, labels, documents)
+    train, validation = next(iter(split))
+    return [rows[i] for i in train], [rows[i] for i in validation]
+
+
+def _refuse_shared_documents(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    split_of: dict[str, str] = {}
+    for split, rows in splits.items():
+        for doc in {row["doc"] for row in rows}:
+            if doc in split_of:
+                raise DataError(
+                    f"document {doc!r} is in both {split_of[doc]} and {split}: scores would be too good; "
+                    "keep each document in one split"
+                )
+            split_of[doc] = split
+
+
+def pick_split(dataset: DatasetDict, split: str) -> Dataset:
+    """One split.
+
+    Raises:
+        DataError: if there is no such split.
+    """
+    if split not in dataset:
+        raise DataError(f"there is no split {split!r} in these data, only {', '.join(dataset)}")
+    return dataset[split]
+
+
+def label_names(dataset: Dataset, column: str = "label") -> list[str]:
+    """The labels of a dataset, as words."""
+    names = dataset.features[column].names
+    return [names[i] for i in dataset[column]]
+
+
+def sentences(dataset: Dataset) -> list[Sentence]:
+    """The sentences of a dataset, with their context where it has any."""
+    contexts = dataset["context"] if "context" in dataset.column_names else [""] * len(dataset)
+    return [
+        Sentence(text, context, doc)
+        for text, context, doc in zip(dataset["text"], contexts, dataset["doc"], strict=True)
+    ]
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 over documents, texts and labels, in order: the same for the same data, wherever they lie."""
+    digest = hashlib.sha256()
+    for row in zip(dataset["doc"], dataset["text"], label_names(dataset), strict=True):
+        digest.update(json.dumps(row, ensure_ascii=False).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()

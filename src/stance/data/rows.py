@@ -1,0 +1,167 @@
+"""Rows of CSV, JSONL and plain-text files, the bad ones told apart and located."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from stance.schema import StanceError
+
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
+MAX_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that could be read: the line it begins on (from 1) and its values by column name."""
+
+    line: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that could not be read: the line it begins on (from 1), the reason, and the row as far as known."""
+
+    line: int
+    reason: str
+    row: Any
+
+
+class DataError(StanceError, ValueError):
+    """Labelled data cannot be used as they are."""
+
+    @classmethod
+    def of_rows(cls, bad: Iterable[tuple[Path, BadRow]]) -> DataError:
+        """List file, line and reason of the first bad rows, and how many there are."""
+        bad = list(bad)
+        lines = [f"{file}:{row.line}: {row.reason}" for file, row in bad[:MAX_LISTED]]
+        if len(bad) > MAX_LISTED:
+            lines.append(f"… and {len(bad) - MAX_LISTED} more")
+        return cls(f"{len(bad)} bad row{'s' * (len(bad) != 1)}; correct or remove them:\n" + "\n".join(lines))
+
+
+def file_format(file: Path) -> str:
+    """The format that a file's suffix stands for: `csv`, `jsonl` or `lines`.
+
+    Raises:
+        DataError: if the suffix is none of `.csv`, `.jsonl`, `.ndjson`, `.txt`.
+    """
+    try:
+        return FORMATS[file.suffix.lower()]
+    except KeyError:
+        raise DataError(
+            f"{file}: the format of a {file.suffix or 'suffixless'} file is not known; name it {', '.join(FORMATS)}"
+        ) from None
+
+
+def read_file(file: Path) -> Iterator[Row | BadRow]:
+    """Read a labelled file, CSV or JSONL by its suffix.
+
+    Raises:
+        DataError: if the file cannot be opened, or is neither.
+    """
+    format_ = file_format(file)
+    if format_ == "lines":
+        raise DataError(f"{file}: labelled data are .csv or .jsonl, with columns 'text' and 'label'")
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from None
+    with stream:
+        yield from read_rows(stream, format_, name=str(file))
+
+
+def read_rows(stream: BinaryIO, format_: str, *, name: str) -> Iterator[Row | BadRow]:
+    """Read rows one by one, in constant memory.
+
+    CSV has a header line; empty lines of all formats are skipped. Text is UTF-8, with or without a byte order
+    mark. A plain text line becomes the value of the column `text`.
+
+    Args:
+        stream: a binary stream.
+        format_: `csv`, `jsonl` or `lines`.
+        name: the file's name, for errors.
+
+    Raises:
+        DataError: if a CSV file has no usable header.
+    """
+    # Bytes that are not UTF-8 become lone surrogates, so that the row that holds them can be told.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        if format_ == "csv":
+            yield from _csv_rows(text, name)
+        else:
+            read_line = _json_row if format_ == "jsonl" else _text_row
+            for line, content in enumerate(text, start=1):
+                if content.strip():
+                    yield read_line(line, content.rstrip("\r\n"))
+    finally:
+        text.detach()
+
+
+def _text_row(line: int, content: str) -> Row | BadRow:
+    if _is_broken(content):
+        return BadRow(line, "not UTF-8", _repaired(content))
+    return Row(line, {"text": content})
+
+
+def _json_row(line: int, content: str) -> Row | BadRow:
+    if _is_broken(content):
+        return BadRow(line, "not UTF-8", _repaired(content))
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return BadRow(line, f"not JSON: {error}", content)
+    if not isinstance(values, dict):
+        return BadRow(line, f"not a JSON object but {type(values).__name__}", values)
+    if _is_broken(json.dumps(values, ensure_ascii=False)):
+        return BadRow(line, "holds half of a surrogate pair (\\ud800 to \\udfff)", content)
+    return Row(line, values)
+
+
+def _csv_rows(text: io.TextIOWrapper, name: str) -> Iterator[Row | BadRow]:
+    reader = csv.reader(text, strict=True)
+    header: list[str] = []
+    line = 1
+    while True:
+        try:
+            values = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            # What follows a broken quotation cannot be told into rows.
+            yield BadRow(line, f"not CSV: {error}; the rest of the file was not read", None)
+            return
+        if not values:
+            pass
+        elif not header:
+            header = [column.strip() for column in values]
+            if len(set(header)) < len(header) or "" in header or _is_broken("".join(header)):
+                raise DataError(f"{name}:{line}: the header must name each column once, in UTF-8: {header}")
+        elif len(values) != len(header):
+            yield BadRow(line, f"{len(values)} values for {len(header)} columns", [_repaired(v) for v in values])
+        elif _is_broken("".join(values)):
+            yield BadRow(line, "not UTF-8", [_repaired(v) for v in values])
+        else:
+            yield Row(line, dict(zip(header, values, strict=True)))
+        line = reader.line_num + 1
+    if not header:
+        raise DataError(f"{name} is empty; its first line must name the columns")
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _repaired(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

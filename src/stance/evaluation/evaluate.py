@@ -1,0 +1,118 @@
+"""Score a model on labelled data, and write the report folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stance.atomic import whole_folder
+from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
+from stance.evaluation.metrics import MAX_SLICES, compute_metrics, length_slice
+from stance.evaluation.report import METRICS_FILE, write_report
+from stance.models import StanceModel
+from stance.prediction import BATCH_SIZE
+from stance.schema import Sentence
+
+
+def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Predict a labelled dataset and compare.
+
+    Args:
+        model: the model.
+        dataset: as `stance.data` gives it, with the model's labels.
+        seed: governs the bootstrap.
+
+    Returns:
+        The metrics (see `compute_metrics`) with the data's fingerprint, and the probabilities,
+        shape (rows, labels).
+    """
+    probabilities = predict_proba(model, sentences(dataset))
+    metrics = compute_metrics(
+        label_names(dataset),
+        probabilities,
+        dataset["doc"],
+        task=model.task,
+        seed=seed,
+        slices=_slice_columns(dataset),
+    )
+    return {"data_sha256": fingerprint(dataset), **metrics}, probabilities
+
+
+def predict_proba(model: StanceModel, items: Sequence[Sentence]) -> NDArray[np.float64]:
+    """Probabilities in batches, with a progress bar on a terminal; shape (sentences, labels)."""
+    batches = range(0, len(items), BATCH_SIZE)
+    rows = [
+        model.predict_proba(items[start : start + BATCH_SIZE])
+        for start in tqdm(batches, desc="scoring", unit="batch", leave=False, disable=None)
+    ]
+    return np.concatenate(rows)
+
+
+def _slice_columns(dataset: Dataset) -> dict[str, list[str]]:
+    columns = {"length": [length_slice(text) for text in dataset["text"]]}
+    for name in dataset.column_names:
+        if name == "label" or name in TEXT_COLUMNS + NUMBER_COLUMNS:
+            continue
+        values = ["yes" if v is True else "no" if v is False else v or "(empty)" for v in dataset[name]]
+        if 1 < len(set(values)) <= MAX_SLICES:
+            columns[name] = values
+    return columns
+
+
+def evaluate(
+    model: StanceModel,
+    dataset: Dataset,
+    report: str | os.PathLike[str],
+    *,
+    seed: int,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    """Score a model and write the report folder, whole or not at all.
+
+    Args:
+        model: the model.
+        dataset: labelled sentences.
+        report: the folder to write; an older report there is replaced.
+        seed: governs the bootstrap.
+        about: what was evaluated on what, put at the head of `metrics.json`.
+
+    Returns:
+        The contents of `metrics.json`.
+
+    Raises:
+        StanceError: if `report` exists and is no report folder.
+    """
+    metrics, probabilities = score(model, dataset, seed=seed)
+    metrics = {**about, "seed": seed, **metrics}
+    with whole_folder(report, marker=METRICS_FILE) as folder:
+        write_json(folder / METRICS_FILE, metrics)
+        _write_predictions(folder / "predictions.jsonl", dataset, probabilities)
+        write_report(folder)
+    return metrics
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """Write readable JSON."""
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_predictions(file: Path, dataset: Dataset, probabilities: NDArray[np.float64]) -> None:
+    labels = dataset.features["label"].names
+    named = label_names(dataset)
+    kept = dataset.remove_columns([c for c in ("label", "label_2", "context") if c in dataset.column_names])
+    with file.open("w", encoding="utf-8") as stream:
+        for row, gold, p in zip(kept, named, probabilities.tolist(), strict=True):
+            line = {
+                **row,
+                "label": gold,
+                "predicted": labels[int(np.argmax(p))],
+                "probabilities": dict(zip(labels, p, strict=True)),
+            }
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,176 @@
+"""Metrics of a classifier's probabilities against gold labels, with document-bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    brier_score_loss,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
+
+from stance.schema import TaskSpec
+
+BOOTSTRAP_SAMPLES = 2000
+CALIBRATION_BINS = 15
+# A column with more values than this names sentences, not slices.
+MAX_SLICES = 100
+HEADLINES = ("macro_f1", "accuracy", "ece", "brier")
+LENGTH_BINS = ((1, 10), (11, 20), (21, 30), (31, 40), (41, None))
+
+
+def compute_metrics(
+    gold: Sequence[str],
+    probabilities: NDArray[np.float64],
+    documents: Sequence[str],
+    *,
+    task: TaskSpec,
+    seed: int,
+    slices: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """Every figure of the report.
+
+    Args:
+        gold: the true labels, n of them.
+        probabilities: shape (n, labels), columns in the order of `task.labels`.
+        documents: the sentences' documents, n of them.
+        task: the labels.
+        seed: governs the bootstrap.
+        slices: column name to its n values; each value becomes a slice with its own figures.
+
+    Returns:
+        JSON-ready figures: `macro_f1` (over the stance labels), `macro_f1_interval` (95 %), `macro_f1_all` (over
+        all labels), `accuracy` and `accuracy_interval`, `brier`, `ece`, `per_class`, `confusion_matrix` (rows
+        gold, columns predicted, in label order), `slices`, and the counts.
+
+    Raises:
+        ValueError: if there is nothing to score.
+    """
+    if not len(gold):
+        raise ValueError("there are no sentences to score")
+    labels = list(task.labels)
+    index = {label: i for i, label in enumerate(labels)}
+    truth = np.array([index[label] for label in gold])
+    predicted = probabilities.argmax(axis=1)
+    stance = [index[label] for label in task.stance_labels]
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=range(len(labels)), zero_division=0.0
+    )
+    matrix = confusion_matrix(truth, predicted, labels=range(len(labels)))
+    macro_f1_interval, accuracy_interval = _bootstrap(truth, predicted, documents, len(labels), stance, seed)
+    return {
+        "sentences": len(truth),
+        "documents": len(set(documents)),
+        "labels": labels,
+        "stance_labels": list(task.stance_labels),
+        "macro_f1": float(f1[stance].mean()),
+        "macro_f1_interval": macro_f1_interval,
+        "macro_f1_all": float(f1.mean()),
+        "accuracy": float((truth == predicted).mean()),
+        "accuracy_interval": accuracy_interval,
+        "brier": float(brier_score_loss(truth, probabilities, labels=range(len(labels)), scale_by_half=False)),
+        "ece": expected_calibration_error(truth, probabilities),
+        "per_class": {
+            label: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i, label in enumerate(labels)
+        },
+        "confusion_matrix": matrix.tolist(),
+        "slices": {
+            column: _slices(truth, predicted, np.asarray(values), stance) for column, values in (slices or {}).items()
+        },
+    }
+
+
+def expected_calibration_error(
+    truth: NDArray[np.int_], probabilities: NDArray[np.float64], bins: int = CALIBRATION_BINS
+) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by their counts.
+
+    As in Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+
+    Args:
+        truth: the true label's column, shape (n,).
+        probabilities: shape (n, labels).
+        bins: how many bins.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == truth
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=confidence - correct, minlength=bins)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def _bootstrap(
+    truth: NDArray[np.int_],
+    predicted: NDArray[np.int_],
+    documents: Sequence[str],
+    classes: int,
+    stance: Sequence[int],
+    seed: int,
+) -> tuple[list[float], list[float]]:
+    """95 % percentile intervals (Efron and Tibshirani 1993, ch. 13) of macro-F1 and accuracy.
+
+    Whole documents are drawn with replacement, as the sentences of one document are not independent.
+    """
+    _, doc = np.unique(np.asarray(documents), return_inverse=True)
+    count = int(doc.max()) + 1
+    matrices = np.zeros((count, classes, classes))
+    np.add.at(matrices, (doc, truth, predicted), 1)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
+    resampled = np.tensordot(draws, matrices, axes=1)
+    hits = np.diagonal(resampled, axis1=1, axis2=2)
+    sums = resampled.sum(axis=1) + resampled.sum(axis=2)
+    f1 = np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)
+    accuracy = hits.sum(axis=1) / resampled.sum(axis=(1, 2))
+    return (
+        np.quantile(f1[:, stance].mean(axis=1), (0.025, 0.975)).tolist(),
+        np.quantile(accuracy, (0.025, 0.975)).tolist(),
+    )
+
+
+def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean and sample standard deviation of the headline figures over folds or seeds, at least two."""
+    return {
+        statistic: {name: float(compute([r[name] for r in results])) for name in HEADLINES}
+        for statistic, compute in (("mean", np.mean), ("standard_deviation", lambda values: np.std(values, ddof=1)))
+    }
+
+
+def _slices(
+    truth: NDArray[np.int_], predicted: NDArray[np.int_], values: NDArray[Any], stance: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Figures per value; macro-F1 over the stance labels that the slice's gold has, None if it has none."""
+    result = {}
+    for value in sorted(set(values.tolist())):
+        chosen = values == value
+        present = [i for i in stance if (truth[chosen] == i).any()]
+        f1 = None
+        if present:
+            f1 = precision_recall_fscore_support(
+                truth[chosen], predicted[chosen], labels=present, average="macro", zero_division=0.0
+            )[2]
+        result[str(value)] = {
+            "sentences": int(chosen.sum()),
+            "stance_sentences": int(np.isin(truth[chosen], stance).sum()),
+            "macro_f1": None if f1 is None else float(f1),
+            "accuracy": float((truth[chosen] == predicted[chosen]).mean()),
+        }
+    return result
+
+
+def length_slice(text: str) -> str:
+    """The sentence-length slice of a text, in white-space separated words."""
+    words = len(text.split())
+    for least, most in LENGTH_BINS:
+        if most is None or words <= most:
+            return f"{least:02d}+ words" if most is None else f"{least:02d}-{most} words"
+    raise AssertionError  # the last bin is open

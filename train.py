@@ -1,0 +1,44 @@
+"""Train a stance classifier: `python train.py --help` shows what can be set."""
+
+from datasets import concatenate_datasets
+
+from stance.config import folder, load_data, script, settings, task_spec
+from stance.evaluation.metrics import spread
+from stance.evaluation.report import folds_table, summary_table
+from stance.training import cross_validate, train
+
+
+@script("train")
+def main(cfg):
+    """Train, or cross-validate; return macro-F1 on held-out data, which is what a sweep maximizes."""
+    task, model = task_spec(cfg.task), settings(cfg.model)
+    dataset = load_data(cfg.data, task, seed=cfg.seed)
+    out = folder(cfg.out, "models/tfidf", "model")
+    report = folder(cfg.report, "reports/tfidf", "report")
+    if cfg.cross_validation:
+        folds = cross_validate(
+            concatenate_datasets([dataset["train"], dataset["validation"]]),
+            folds=cfg.cross_validation,
+            task=task,
+            settings=model,
+            seed=cfg.seed,
+            report=report,
+        )
+        print(folds_table(folds), f"figures: {report}", sep="\n")
+        return spread(folds)["mean"]["macro_f1"]
+    metrics = train(
+        dataset,
+        task=task,
+        settings=model,
+        seed=cfg.seed,
+        out=out,
+        report=report,
+        data_name=cfg.data.name,
+        test=cfg.test,
+    )
+    print(summary_table(metrics), f"model: {out}", f"report: {report / 'report.md'}", sep="\n")
+    return metrics["validation"]["macro_f1"]
+
+
+if __name__ == "__main__":
+    main()
