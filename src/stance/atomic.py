@@ -59,7 +59,7 @@ def whole_file(file: str | os.PathLike[str]) -> Iterator[TextIO]:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     temporary = Path(name)
     try:
-        with open(handle, "w", encoding="utf-8", newline="") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             yield stream
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)

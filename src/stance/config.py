@@ -173,7 +173,7 @@ def folder(configured: str | None, default: str, name: str) -> Path:
     return Path(configured or default)
 
 
-class SweepTable(Callback):  # type: ignore[misc]
+class SweepTable(Callback):
     """Print what each job of a multirun returned, best first, and keep it as `results.json`."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class SweepTable(Callback):  # type: ignore[misc]
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Note one job's overrides and score."""
-        overrides = [o for o in job_return.overrides if not o.startswith("experiment=")]
+        overrides = [o for o in job_return.overrides or [] if not o.startswith("experiment=")]
         self.results.append({"score": job_return.return_value, "overrides": overrides})
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:

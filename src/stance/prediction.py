@@ -54,7 +54,7 @@ def load(folder: str | os.PathLike[str] | None = None) -> StanceModel:
 
 
 @overload
-def predict(
+def predict(  # type: ignore[overload-overlap]  # a string is an iterable of strings, and comes first
     text: str,
     *,
     context: str | None = None,

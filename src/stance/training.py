@@ -87,9 +87,7 @@ def fit(dataset: Dataset, *, task: TaskSpec, settings: TfidfSettings, seed: int)
     Raises:
         StanceError: if a label has too few documents.
     """
-    return fit_tfidf(
-        dataset["text"], label_names(dataset), dataset["doc"], task=task, settings=settings, seed=seed
-    )
+    return fit_tfidf(dataset["text"], label_names(dataset), dataset["doc"], task=task, settings=settings, seed=seed)
 
 
 def cross_validate(

@@ -65,7 +65,15 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
 
 
 def _why_bad(values: dict[str, Any], task: TaskSpec) -> str | None:
-    types = {"file": str, "sha256": str, "start": int, "end": int, "label": str, "label_2": str, "holder": str}
+    types = {
+        "file": str,
+        "sha256": str,
+        "start": int,
+        "end": int,
+        "label": str,
+        "label_2": str,
+        "holder": str,
+    }
     for name, type_ in types.items():
         if not isinstance(values.get(name), type_):
             return f"{name!r} must be {type_.__name__}, not {values.get(name)!r}"

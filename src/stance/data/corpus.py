@@ -26,7 +26,9 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
     """
     files = sorted(folder.glob("*.jsonl"))
     if not files:
-        raise DataError(f"there is no corpus in {folder.absolute()}: run in the repository, or give data.corpus_dir=DIR")
+        raise DataError(
+            f"there is no corpus in {folder.absolute()}: run in the repository, or give data.corpus_dir=DIR"
+        )
     found: list[dict[str, Any]] = []
     bad: list[tuple[Path, BadRow]] = []
     for file in files:
@@ -67,8 +69,7 @@ def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
     if documents != set(split_of):
         odd = sorted(documents ^ set(split_of))
         raise DataError(
-            f"{splits_file} and {folder} differ in {len(odd)} document(s), such as {odd[0]}: "
-            "run `stance data split`"
+            f"{splits_file} and {folder} differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"
         )
     return DatasetDict(
         {split: make_dataset([r for r in rows if split_of[r["doc"]] == split], task) for split in SPLITS}

@@ -12,7 +12,9 @@ from stance.data.rows import BadRow, DataError, Row, read_file
 from stance.schema import MissingExtraError, Sentence, TaskSpec
 
 try:
-    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+    from datasets import ClassLabel, Features, Value
+    from datasets import Dataset as Dataset
+    from datasets import DatasetDict as DatasetDict
     from sklearn.model_selection import StratifiedGroupKFold
 except ImportError as error:
     raise MissingExtraError("labelled data", "train") from error
@@ -141,9 +143,7 @@ def load_files(
     for split, file in files.items():
         if file is None:
             continue
-        rows, bad_rows = check_rows(
-            file, read_file(file), task, text_column=text_column, label_column=label_column
-        )
+        rows, bad_rows = check_rows(file, read_file(file), task, text_column=text_column, label_column=label_column)
         bad += bad_rows
         if not rows and not bad_rows:
             raise DataError(f"{file} holds no rows")
@@ -164,8 +164,7 @@ def _hold_out(rows: list[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any
     folds = min(VALIDATION_PART, len(set(documents)), max(labels.count(label) for label in set(labels)))
     if folds < 2:
         raise DataError(
-            "the training file is too small to set a validation part aside by document; "
-            "give data.validation=FILE"
+            "the training file is too small to set a validation part aside by document; give data.validation=FILE"
         )
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, labels, documents)
     train, validation = next(iter(split))

@@ -141,7 +141,10 @@ def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Mean and sample standard deviation of the headline figures over folds or seeds, at least two."""
     return {
         statistic: {name: float(compute([r[name] for r in results])) for name in HEADLINES}
-        for statistic, compute in (("mean", np.mean), ("standard_deviation", lambda values: np.std(values, ddof=1)))
+        for statistic, compute in (
+            ("mean", np.mean),
+            ("standard_deviation", lambda values: np.std(values, ddof=1)),
+        )
     }
 
 

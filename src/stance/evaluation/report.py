@@ -33,7 +33,10 @@ def write_report(folder: Path) -> None:
 def render_markdown(metrics: dict[str, Any]) -> str:
     """The report's text."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stance", "evaluation"), trim_blocks=True, lstrip_blocks=True, autoescape=False
+        loader=jinja2.PackageLoader("stance", "evaluation"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
     )
     environment.filters["figure"] = _figure
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
@@ -63,9 +66,8 @@ def folds_table(folds: list[dict[str, Any]]) -> str:
     rows = {**{f"fold {i}": fold for i, fold in enumerate(folds, start=1)}, **spread(folds)}
     lines = [f"{'':<18} {'macro-F1':>8} {'accuracy':>8} {'ECE':>6} {'Brier':>6}"]
     for name, m in rows.items():
-        lines.append(
-            f"{name.replace('_', ' '):<18} {m['macro_f1']:>8.3f} {m['accuracy']:>8.3f} {m['ece']:>6.3f} {m['brier']:>6.3f}"
-        )
+        figures = f"{m['macro_f1']:>8.3f} {m['accuracy']:>8.3f} {m['ece']:>6.3f} {m['brier']:>6.3f}"
+        lines.append(f"{name.replace('_', ' '):<18} {figures}")
     return "\n".join(lines)
 
 

@@ -37,9 +37,7 @@ class SavableModel(StanceModel, Protocol):
         ...
 
 
-def save_model(
-    model: SavableModel, folder: str | os.PathLike[str], *, info: Mapping[str, Any], card: str
-) -> None:
+def save_model(model: SavableModel, folder: str | os.PathLike[str], *, info: Mapping[str, Any], card: str) -> None:
     """Write a model folder, whole or not at all; an older model folder of that name is replaced.
 
     Args:
@@ -78,9 +76,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         version = description["schema_version"]
     except OSError:
         hint = "it does not exist" if not folder.exists() else f"it holds no readable {MODEL_FILE}"
-        raise ModelFolderError(
-            f"{folder} is not a model folder: {hint}. Make one with: python train.py out={folder}"
-        ) from None
+        raise ModelFolderError(f"{folder} is not a model folder: {hint}; give the folder that train.py wrote") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFolderError(f"{file} is damaged ({error}); save the model again") from None
     if version != SCHEMA_VERSION:

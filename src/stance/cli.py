@@ -1,0 +1,336 @@
+"""The command line: `stance predict`, `stance data audit`, `stance data split`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from stance import __version__
+from stance.atomic import whole_file
+from stance.data.rows import FORMATS, BadRow, Row, file_format, read_rows
+from stance.prediction import BATCH_SIZE, load, predict
+from stance.schema import Prediction, StanceError
+
+EXIT_ERROR = 1
+EXIT_REJECTED = 3
+
+PREDICT_HELP = """\
+Classify the stance of sentences toward lifting an arms embargo: for, against, conditional or none.
+
+Sentences are given as arguments, or with --input as a file or standard input, in one of these formats:
+  lines   plain text, a sentence a line; empty lines are skipped            (.txt)
+  csv     with a header line; the sentence is in the column "text"         (.csv)
+  jsonl   a JSON object a line; the sentence is in the field "text"        (.jsonl, .ndjson)
+Text is UTF-8. For an article, put each of its sentences on a line of its own.
+
+What comes out is every row with its other columns kept, and these added:
+  prediction      the most probable label
+  confidence      its probability, calibrated
+  probabilities   the probability of each label (in CSV: a column p_LABEL for each)
+as CSV if the input is CSV, else as JSONL. Rows keep their order.
+
+A row that cannot be scored (broken JSON or encoding, no text, blank text …) does not stop the others: it goes to
+OUTPUT.rejects.jsonl with its line number and the reason, or to standard error if there is no --output.
+"""
+PREDICT_EXAMPLES = """\
+examples:
+  stance predict "Egypt called on the Council to lift the arms embargo on Libya."
+  stance predict --input sentences.txt --output stances.jsonl
+  stance predict --input speeches.csv --text-column sentence --output stances.csv
+  cat rows.jsonl | stance predict --input - --input-format jsonl > stances.jsonl
+
+exit codes:
+  0  every row was scored
+  1  nothing was written: unreadable input, no such model …; the error says what to do
+  2  the command line was not understood
+  3  some rows were rejected, the rest was scored
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what follows `stance`; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except StanceError as error:
+        print(f"stance: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does. What is still buffered must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stance", description="Who stands where on lifting an arms embargo.")
+    parser.add_argument("--version", action="version", version=f"stance {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "predict",
+        help="classify sentences",
+        description=PREDICT_HELP,
+        epilog=PREDICT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("sentences", nargs="*", metavar="SENTENCE", help="a sentence to classify")
+    command.add_argument("--input", metavar="FILE", help="read rows from FILE; - is standard input")
+    command.add_argument(
+        "--output", metavar="FILE", help="write to FILE, whole or not at all (default: standard output)"
+    )
+    command.add_argument(
+        "--input-format",
+        choices=sorted(set(FORMATS.values())),
+        help="the input's format (default: by the suffix of FILE; lines for standard input)",
+    )
+    command.add_argument(
+        "--text-column",
+        metavar="NAME",
+        default="text",
+        help='the column that holds the sentence (default: "text")',
+    )
+    command.add_argument(
+        "--context-column",
+        metavar="NAME",
+        help="the column that holds the text before the sentence, for models that read it (default: none)",
+    )
+    command.add_argument(
+        "--model",
+        metavar="DIR",
+        help="a model folder (default: $STANCE_MODEL, else the model in the package)",
+    )
+    command.set_defaults(run=_predict, parser=command)
+
+    data = commands.add_parser("data", help="check and split the labelled corpus", description="The labelled corpus.")
+    data_commands = data.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, about in (
+        (
+            "audit",
+            _audit,
+            "print counts, duplicates, agreement, sentence lengths and give-away n-grams of the corpus",
+        ),
+        ("split", _split, "make the fixed train / validation / test split of the corpus anew"),
+    ):
+        command = data_commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        command.add_argument(
+            "--corpus", metavar="DIR", type=Path, default=Path("data/corpus"), help="default: data/corpus"
+        )
+        command.add_argument(
+            "--splits",
+            metavar="FILE",
+            type=Path,
+            default=Path("data/splits.json"),
+            help="default: data/splits.json",
+        )
+        command.set_defaults(run=run)
+        if name == "audit":
+            command.add_argument(
+                "--suspicious",
+                action="store_true",
+                help="also list labels that a cross-validated baseline doubts (a minute or two; needs cleanlab)",
+            )
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> int:
+    if bool(options.sentences) == bool(options.input):
+        options.parser.error("give sentences, or --input FILE (one of the two); --help shows examples")
+    if options.sentences:
+        for name in ("output", "input_format", "context_column"):
+            if getattr(options, name):
+                options.parser.error(f"--{name.replace('_', '-')} goes with --input")
+        blank = next((i for i, sentence in enumerate(options.sentences) if not sentence.strip()), None)
+        if blank is not None:
+            options.parser.error(f"sentence {blank + 1} is blank")
+        for sentence, prediction in zip(
+            options.sentences, predict(options.sentences, model=options.model), strict=True
+        ):
+            print(_line(prediction, sentence))
+        return 0
+
+    if options.input == "-":
+        format_ = options.input_format or "lines"
+    else:
+        format_ = options.input_format or file_format(Path(options.input))
+    load(options.model)  # before any file is opened for writing
+    with ExitStack() as stack:
+        source: BinaryIO
+        if options.input == "-":
+            source, name = sys.stdin.buffer, "standard input"
+        else:
+            try:
+                source, name = stack.enter_context(Path(options.input).open("rb")), options.input
+            except OSError as error:
+                raise StanceError(f"{options.input} cannot be read: {error.strerror}") from None
+        output = stack.enter_context(whole_file(options.output)) if options.output else _standard_output()
+        rejects = _Rejects(options.output)
+        stack.push(rejects.close)
+        labels = load(options.model).task.labels
+        write = _csv_writer(output, labels) if format_ == "csv" else _jsonl_writer(output)
+        for batch in _batches(_checked(read_rows(source, format_, name=name), options, labels, format_, rejects)):
+            contexts = [row.values.get(options.context_column) for row in batch] if options.context_column else None
+            texts = [row.values[options.text_column] for row in batch]
+            for row, prediction in zip(batch, predict(texts, context=contexts, model=options.model), strict=True):
+                write(row.values, prediction)
+    if rejects.count:
+        where = f": see {rejects.file}" if rejects.file else ""
+        print(f"stance: {rejects.count} row(s) rejected{where}", file=sys.stderr)
+        return EXIT_REJECTED
+    return 0
+
+
+def _line(prediction: Prediction, sentence: str) -> str:
+    return f"{prediction.label:<12} {prediction.confidence:.2f}  {sentence}"
+
+
+def _standard_output() -> TextIO:
+    # The output is UTF-8 whatever the locale, as the input is, and CSV ends its own lines.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    return sys.stdout
+
+
+class _Rejects:
+    """Rows that could not be scored: beside the output file, or on standard error."""
+
+    def __init__(self, output: str | None) -> None:
+        self.file = Path(f"{output}.rejects.jsonl") if output else None
+        self.count = 0
+        self._stack = ExitStack()
+        self._stream: TextIO | None = None
+
+    def add(self, bad: BadRow) -> None:
+        if self._stream is None:
+            self._stream = self._stack.enter_context(whole_file(self.file)) if self.file else sys.stderr
+        self.count += 1
+        record = {"line": bad.line, "reason": bad.reason, "row": bad.row}
+        self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def close(self, *exception: Any) -> None:
+        """Put the file in its place; on an error leave none, and after a clean run no older one."""
+        self._stack.__exit__(*exception)
+        if self.file and not self.count and exception[0] is None:
+            self.file.unlink(missing_ok=True)
+
+
+def _checked(
+    rows: Iterator[Row | BadRow],
+    options: argparse.Namespace,
+    labels: Sequence[str],
+    format_: str,
+    rejects: _Rejects,
+) -> Iterator[Row]:
+    added = {
+        "prediction",
+        "confidence",
+        *([f"p_{label}" for label in labels] if format_ == "csv" else ["probabilities"]),
+    }
+    for row in rows:
+        if isinstance(row, BadRow):
+            rejects.add(row)
+            continue
+        text = row.values.get(options.text_column)
+        context = row.values.get(options.context_column)
+        clash = sorted(added & row.values.keys())
+        if options.text_column not in row.values:
+            reason = f"no column {options.text_column!r} (there are {', '.join(map(repr, row.values)) or 'none'})"
+        elif not isinstance(text, str):
+            reason = f"{options.text_column!r} must be a string, not {type(text).__name__}"
+        elif not text.strip():
+            reason = f"{options.text_column!r} is blank"
+        elif context is not None and not isinstance(context, str):
+            reason = f"{options.context_column!r} must be a string, not {type(context).__name__}"
+        elif clash:
+            reason = f"the row has a column {clash[0]!r} already; rename it"
+        else:
+            yield row
+            continue
+        if format_ == "csv" and (options.text_column not in row.values or clash):
+            raise StanceError(f"{options.input}: {reason}")  # every row of a CSV file has the same columns
+        rejects.add(BadRow(row.line, reason, row.values))
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    from tqdm import tqdm
+
+    batch: list[Row] = []
+    for row in tqdm(rows, desc="predicting", unit=" rows", leave=False, disable=None):
+        batch.append(row)
+        if len(batch) == BATCH_SIZE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _csv_writer(output: TextIO, labels: Sequence[str]) -> Callable[[dict[str, Any], Prediction], None]:
+    writer = csv.writer(output, lineterminator="\n")
+    header_written = False
+
+    def write(values: dict[str, Any], prediction: Prediction) -> None:
+        nonlocal header_written
+        if not header_written:
+            writer.writerow([*values, "prediction", "confidence", *(f"p_{label}" for label in labels)])
+            header_written = True
+        probabilities = [f"{p:.6f}" for p in prediction.probabilities.values()]
+        writer.writerow([*values.values(), prediction.label, f"{prediction.confidence:.6f}", *probabilities])
+
+    return write
+
+
+def _jsonl_writer(output: TextIO) -> Callable[[dict[str, Any], Prediction], None]:
+    def write(values: dict[str, Any], prediction: Prediction) -> None:
+        added = {
+            "prediction": prediction.label,
+            "confidence": prediction.confidence,
+            "probabilities": prediction.probabilities,
+        }
+        output.write(json.dumps({**values, **added}, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from stance.data.audit import audit, suspicious_labels
+
+    for part in audit(options.corpus, options.splits):
+        print(part, end="\n\n", flush=True)
+    if options.suspicious:
+        print(suspicious_labels(options.corpus, options.splits))
+    return 0
+
+
+def _split(options: argparse.Namespace) -> int:
+    from stance.data.corpus import read_corpus
+    from stance.data.splits import make_splits, write_splits
+    from stance.schema import TaskSpec
+
+    splits = make_splits(read_corpus(options.corpus, TaskSpec()))
+    write_splits(splits, options.splits)
+    print(f"{options.splits}: " + ", ".join(f"{split} {len(docs)} documents" for split, docs in splits.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
