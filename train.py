@@ -1,7 +1,5 @@
 """Train a stance classifier: `python train.py --help` shows what can be set."""
 
-from datasets import concatenate_datasets
-
 from stance.config import folder, load_data, script, settings, task_spec
 from stance.evaluation.metrics import spread
 from stance.evaluation.report import folds_table, summary_table
@@ -17,7 +15,7 @@ def main(cfg):
     report = folder(cfg.report, "reports/tfidf", "report")
     if cfg.cross_validation:
         folds = cross_validate(
-            concatenate_datasets([dataset["train"], dataset["validation"]]),
+            dataset,
             folds=cfg.cross_validation,
             task=task,
             settings=model,

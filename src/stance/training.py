@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from stance.atomic import whole_folder
-from stance.data.labelled import Dataset, DatasetDict, fingerprint, label_names
+from stance.data.labelled import Dataset, DatasetDict, concatenate_datasets, fingerprint, label_names
 from stance.evaluation.evaluate import evaluate, score, write_json
 from stance.evaluation.metrics import spread
 from stance.models.card import model_card
@@ -91,7 +91,7 @@ def fit(dataset: Dataset, *, task: TaskSpec, settings: TfidfSettings, seed: int)
 
 
 def cross_validate(
-    dataset: Dataset,
+    dataset: DatasetDict,
     *,
     folds: int,
     task: TaskSpec,
@@ -102,7 +102,7 @@ def cross_validate(
     """Train on all folds but one and score that one, in turn; folds are grouped by document.
 
     Args:
-        dataset: labelled sentences; not the test split.
+        dataset: `train` and `validation` are pooled; `test` is not looked at.
         folds: how many, at least 2.
         task: the labels.
         settings: the model's hyperparameters.
@@ -115,7 +115,8 @@ def cross_validate(
     Raises:
         StanceError: if there are fewer documents than folds, or `report` may not be replaced.
     """
-    documents, labels = dataset["doc"], label_names(dataset)
+    pooled = concatenate_datasets([dataset["train"], dataset["validation"]])
+    documents, labels = pooled["doc"], label_names(pooled)
     if not 2 <= folds <= len(set(documents)):
         raise StanceError(
             f"cross_validation must be from 2 to the number of documents, {len(set(documents))}, not {folds}"
@@ -124,8 +125,8 @@ def cross_validate(
     by_document = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     splits = by_document.split(labels, labels, documents)
     for train_rows, held_out in tqdm(splits, total=folds, desc="cross-validation", unit="fold", disable=None):
-        model = fit(dataset.select(train_rows), task=task, settings=settings, seed=seed)
-        results.append(score(model, dataset.select(held_out), seed=seed)[0])
+        model = fit(pooled.select(train_rows), task=task, settings=settings, seed=seed)
+        results.append(score(model, pooled.select(held_out), seed=seed)[0])
     with whole_folder(report, marker=CROSS_VALIDATION_FILE) as folder:
         write_json(
             folder / CROSS_VALIDATION_FILE,

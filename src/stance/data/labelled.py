@@ -15,6 +15,7 @@ try:
     from datasets import ClassLabel, Features, Value
     from datasets import Dataset as Dataset
     from datasets import DatasetDict as DatasetDict
+    from datasets import concatenate_datasets as concatenate_datasets
     from sklearn.model_selection import StratifiedGroupKFold
 except ImportError as error:
     raise MissingExtraError("labelled data", "train") from error

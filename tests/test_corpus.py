@@ -1,0 +1,95 @@
+"""What the committed data must fulfil."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stance.data.audit import audit, duplicates_across_splits, kappas
+from stance.data.corpus import SPLITS, read_corpus, read_splits
+from stance.data.duplicates import find_duplicates
+from stance.data.splits import make_splits, write_splits
+from stance.schema import LABELS, TaskSpec
+
+FOLDER, SPLITS_FILE = Path("data/corpus"), Path("data/splits.json")
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    return read_corpus(FOLDER, TaskSpec())
+
+
+def test_labels_are_valid(rows: list[dict[str, Any]]) -> None:
+    assert {row["label"] for row in rows} | {row["label_2"] for row in rows} == set(LABELS)
+
+
+def test_a_stance_has_a_holder_and_none_has_none(rows: list[dict[str, Any]]) -> None:
+    assert [row["text"] for row in rows if bool(row["holder"]) != (row["label"] != "none")] == []
+
+
+def test_two_annotators_agree(rows: list[dict[str, Any]]) -> None:
+    assert {file: kappa for file, kappa in kappas(rows).items() if kappa < 0.95} == {}
+
+
+def test_no_duplicate_across_splits(rows: list[dict[str, Any]]) -> None:
+    assert duplicates_across_splits(rows, read_splits(SPLITS_FILE)) == []
+
+
+def test_a_duplicate_across_splits_would_be_found(rows: list[dict[str, Any]]) -> None:
+    split_of = read_splits(SPLITS_FILE)
+    train = next(r for r in rows if split_of[r["doc"]] == "train" and len(r["text"].split()) > 10)
+    test_doc = next(r["doc"] for r in rows if split_of[r["doc"]] == "test")
+    copied = [train, {**train, "doc": test_doc, "text": train["text"].upper() + " "}]
+    assert len(duplicates_across_splits(copied, split_of)) == 1
+    reworded = [train, {**train, "doc": test_doc, "text": "Indeed: " + train["text"]}]
+    assert len(duplicates_across_splits(reworded, split_of)) == 1
+
+
+def test_the_splits_are_reproduced_bit_by_bit(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    write_splits(make_splits(rows), tmp_path / "splits.json")
+    assert (tmp_path / "splits.json").read_bytes() == SPLITS_FILE.read_bytes()
+
+
+def test_the_splits_are_in_proportion(rows: list[dict[str, Any]]) -> None:
+    split_of = read_splits(SPLITS_FILE)
+    wanted = {"train": 0.7, "validation": 0.1, "test": 0.2}
+    for key in ("file", "label"):
+        totals = Counter(row[key] for row in rows)
+        counts = Counter((row[key], split_of[row["doc"]]) for row in rows)
+        for value, total in totals.items():
+            for split in SPLITS:
+                assert counts[value, split] / total == pytest.approx(wanted[split], abs=0.04), (value, split)
+
+
+def test_article_labels_hold_no_text() -> None:
+    allowed = {"file", "sha256", "sent", "start", "end", "label", "label_1", "label_2", "holder"}
+    lines = Path("data/articles/labels.jsonl").read_text().splitlines()
+    assert len(lines) == 130
+    assert {key for line in lines for key in json.loads(line)} <= allowed
+
+
+def test_find_duplicates_against_all_pairs() -> None:
+    from rapidfuzz.distance import Indel
+
+    texts = ["The embargo stays.", "the  embargo stays.", "The embargo stayed.", "Lift it now!", "", "Lift it, now!"]
+    folded = [" ".join(t.casefold().split()) for t in texts]
+    expected = [
+        (i, j)
+        for i in range(len(texts))
+        for j in range(i + 1, len(texts))
+        if Indel.normalized_similarity(folded[i], folded[j]) >= 0.9
+    ]
+    assert [(i, j) for i, j, _ in find_duplicates(texts)] == expected
+    assert expected == [(0, 1), (0, 2), (1, 2), (3, 5)]
+
+
+def test_the_audit_has_all_its_parts() -> None:
+    text = "\n".join(audit(FOLDER, SPLITS_FILE))
+    for heading in ("Counts", "Agreement", "Sentence length", "N-grams", "Duplicates"):
+        assert f"## {heading}" in text
+    assert "| **all** | train |" in text
+    assert "| all files | 0.98" in text
+    assert "| exact | 0 | 0 |" not in text
+    assert "| near | " in text

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from stance.evaluation.metrics import compute_metrics, expected_calibration_error, length_slice, spread
+from stance.schema import LABELS, TaskSpec
+
+
+def random_case(seed: int, n: int = 400, documents: int = 40) -> tuple[list[str], np.ndarray, list[str]]:
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, n)
+    probabilities = rng.dirichlet(np.ones(4), n)
+    probabilities[np.arange(n), truth] += 0.5
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return [LABELS[i] for i in truth], probabilities, [f"doc{i}" for i in rng.integers(0, documents, n)]
+
+
+def test_figures_agree_with_scikit_learn() -> None:
+    gold, probabilities, documents = random_case(0)
+    predicted = [LABELS[i] for i in probabilities.argmax(axis=1)]
+    metrics = compute_metrics(gold, probabilities, documents, task=TaskSpec(), seed=1)
+    stance = list(TaskSpec().stance_labels)
+    assert metrics["macro_f1"] == pytest.approx(f1_score(gold, predicted, labels=stance, average="macro"))
+    assert metrics["macro_f1_all"] == pytest.approx(f1_score(gold, predicted, average="macro"))
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(gold, predicted))
+    assert np.sum(metrics["confusion_matrix"]) == 400
+    low, high = metrics["macro_f1_interval"]
+    assert low < metrics["macro_f1"] < high
+
+
+def test_macro_f1_leaves_none_out_but_counts_its_errors() -> None:
+    gold = ["for", "against", "conditional", "none"]
+    right = compute_metrics(gold, np.eye(4), list("abcd"), task=TaskSpec(), seed=1)
+    assert right["macro_f1"] == 1.0
+    false_positive = compute_metrics(gold, np.eye(4)[[0, 1, 2, 0]], list("abcd"), task=TaskSpec(), seed=1)
+    assert false_positive["macro_f1"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+
+
+def test_the_interval_resamples_documents_and_not_sentences() -> None:
+    gold, probabilities, _ = random_case(1)
+    alone = compute_metrics(gold, probabilities, [str(i) for i in range(400)], task=TaskSpec(), seed=1)
+    wide = np.repeat(np.arange(4), 100)  # four documents, each all right or all wrong
+    gold = ["for"] * 400
+    clustered = compute_metrics(gold, np.eye(4)[wide % 2], [str(i) for i in wide], task=TaskSpec(), seed=1)
+    assert clustered["accuracy_interval"] == [0.0, 1.0]
+    assert np.ptp(alone["accuracy_interval"]) < 0.1
+
+
+def test_the_interval_has_its_nominal_coverage() -> None:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for seed in range(200):
+        correct = np.repeat(rng.random(60) < 0.7, 5)  # 60 documents of 5 sentences that stand or fall together
+        gold = ["for"] * 300
+        documents = [str(i // 5) for i in range(300)]
+        metrics = compute_metrics(gold, np.eye(4)[np.where(correct, 0, 1)], documents, task=TaskSpec(), seed=seed)
+        low, high = metrics["accuracy_interval"]
+        covered += low <= 0.7 <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    case = random_case(3)
+    first, second, other = (compute_metrics(*case, task=TaskSpec(), seed=s) for s in (1, 1, 2))
+    assert first == second
+    assert first["macro_f1_interval"] != other["macro_f1_interval"]
+
+
+def test_calibration_error_of_known_cases() -> None:
+    truth = np.array([0, 0, 0, 1])
+    sure = np.tile([1.0, 0.0], (4, 1))
+    assert expected_calibration_error(truth, sure) == pytest.approx(0.25)
+    calibrated = np.tile([0.75, 0.25], (4, 1))
+    assert expected_calibration_error(truth, calibrated) == pytest.approx(0)
+
+
+def test_brier_score_of_known_cases() -> None:
+    def brier(row: list[float]) -> float:
+        score = compute_metrics(["for"], np.array([row]), ["d"], task=TaskSpec(), seed=1)["brier"]
+        assert isinstance(score, float)
+        return score
+
+    assert brier([1, 0, 0, 0]) == 0
+    assert brier([0, 1, 0, 0]) == 2
+    assert brier([0.25, 0.25, 0.25, 0.25]) == pytest.approx(0.75)
+
+
+def test_a_slice_averages_over_the_stances_that_it_has() -> None:
+    gold = ["for", "none", "none"]
+    slices = {"file": ["a", "a", "b"]}
+    metrics = compute_metrics(gold, np.eye(4)[[0, 3, 3]], list("xyz"), task=TaskSpec(), seed=1, slices=slices)
+    assert metrics["slices"]["file"]["a"] == {
+        "sentences": 2,
+        "stance_sentences": 1,
+        "macro_f1": 1.0,
+        "accuracy": 1.0,
+    }
+    assert metrics["slices"]["file"]["b"]["macro_f1"] is None
+
+
+def test_a_class_that_never_occurs_scores_zero_without_a_warning() -> None:
+    metrics = compute_metrics(["none"] * 3, np.eye(4)[[3, 3, 3]], list("abc"), task=TaskSpec(), seed=1)
+    assert metrics["macro_f1"] == 0
+    assert metrics["accuracy"] == 1
+
+
+def test_nothing_to_score() -> None:
+    with pytest.raises(ValueError, match="no sentences"):
+        compute_metrics([], np.empty((0, 4)), [], task=TaskSpec(), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"), [(1, "01-10 words"), (10, "01-10 words"), (11, "11-20 words"), (99, "41+ words")]
+)
+def test_length_slices(words: int, name: str) -> None:
+    assert length_slice("word " * words) == name
+
+
+def test_spread() -> None:
+    folds = [{"macro_f1": v, "accuracy": v, "ece": v, "brier": v} for v in (0.5, 0.7)]
+    result = spread(folds)
+    assert result["mean"]["macro_f1"] == pytest.approx(0.6)
+    assert result["standard_deviation"]["macro_f1"] == pytest.approx(np.std([0.5, 0.7], ddof=1))

@@ -1,0 +1,65 @@
+"""What a plain installation can do, and what it says when an extra is missing."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stance
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_import_loads_nothing_heavy() -> None:
+    heavy = "{'numpy', 'scipy', 'sklearn', 'skops', 'torch', 'datasets', 'hydra', 'matplotlib', 'pandas', 'tqdm'}"
+    done = python(f"import stance, sys; print(sorted({heavy} & set(sys.modules)))")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+WITHOUT_EXTRAS = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"datasets", "hydra", "omegaconf", "matplotlib", "jinja2", "rapidfuzz", "cleanlab",
+                                  "huggingface_hub", "pandas", "pyarrow", "torch", "transformers"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+
+def test_predict_needs_no_extra() -> None:
+    done = python(WITHOUT_EXTRAS + "from stance import predict; print(predict('They must lift the embargo.').label)")
+    assert done.stdout.strip() in stance.LABELS, done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["config", "training", "data.corpus", "data.articles", "data.splits", "data.audit", "evaluation.report"]
+)
+def test_a_missing_extra_names_its_pip_command(module: str) -> None:
+    done = python(WITHOUT_EXTRAS + f"import stance.{module}")
+    assert done.stderr.strip().splitlines()[-1].endswith("pip install 'embargo-stance[train]'")
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_scripts_without_their_extra_say_so(script: str) -> None:
+    done = python(WITHOUT_EXTRAS + f"import runpy; runpy.run_path({script!r}, run_name='__main__')")
+    assert "pip install 'embargo-stance[train]'" in done.stderr
+
+
+def test_the_command_line_without_an_extra_says_so() -> None:
+    done = python(WITHOUT_EXTRAS + "from stance.cli import main; sys.exit(main(['data', 'audit']))")
+    assert done.returncode == 1
+    assert done.stderr.startswith("stance: error: ")
+    assert "pip install 'embargo-stance[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_version_everywhere() -> None:
+    assert f'version = "{stance.__version__}"' in (ROOT / "pyproject.toml").read_text()
+    assert re.search(rf"^## {re.escape(stance.__version__)}", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
