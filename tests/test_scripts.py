@@ -119,7 +119,7 @@ def test_a_multirun_over_seeds_keeps_every_model(tiny_files: dict[str, Path], tm
         assert (tmp_path / "sweep" / job / "report" / "report.md").is_file()
     results = json.loads((tmp_path / "sweep" / "results.json").read_text())
     assert [result["overrides"][0] for result in results] == ["seed=1", "seed=2"]
-    assert "macro-F1 on validation" in printed
+    assert "macro-F1 on held-out data" in printed
 
 
 def test_an_own_label_set_and_no_validation_file(tmp_path: Path) -> None:

@@ -25,10 +25,13 @@ def whole_folder(folder: str | os.PathLike[str], *, marker: str) -> Iterator[Pat
     Raises:
         StanceError: if `folder` exists and is something else.
     """
-    target = Path(folder).absolute()
+    target = Path(folder).resolve()
     _check_replaceable(target, marker)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise StanceError(f"{folder} cannot be written: {error.strerror}") from None
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -51,12 +54,15 @@ def whole_folder(folder: str | os.PathLike[str], *, marker: str) -> Iterator[Pat
 @contextmanager
 def whole_file(file: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a temporary UTF-8 file that becomes `file` when the block ends without an error."""
-    target = Path(file).absolute()
-    if target.is_dir():
-        raise StanceError(f"{file} is a folder; name a file")
+    target = Path(file).resolve()
     if not target.parent.is_dir():
         raise StanceError(f"{file} cannot be written: there is no folder {target.parent}")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    if target.exists() and not target.is_file():
+        raise StanceError(f"{file} is a folder or a device; name a file")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    except OSError as error:
+        raise StanceError(f"{file} cannot be written: {error.strerror}") from None
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -162,10 +161,10 @@ def _predict(options: argparse.Namespace) -> int:
         blank = next((i for i, sentence in enumerate(options.sentences) if not sentence.strip()), None)
         if blank is not None:
             options.parser.error(f"sentence {blank + 1} is blank")
-        for sentence, prediction in zip(
-            options.sentences, predict(options.sentences, model=options.model), strict=True
-        ):
-            print(_line(prediction, sentence))
+        predictions = predict(options.sentences, model=options.model)
+        output = _standard_output()
+        for sentence, prediction in zip(options.sentences, predictions, strict=True):
+            output.write(f"{prediction.label:<12} {prediction.confidence:.2f}  {sentence}\n")
         return 0
 
     if options.input == "-":
@@ -185,22 +184,18 @@ def _predict(options: argparse.Namespace) -> int:
         output = stack.enter_context(whole_file(options.output)) if options.output else _standard_output()
         rejects = _Rejects(options.output)
         stack.push(rejects.close)
-        labels = load(options.model).task.labels
-        write = _csv_writer(output, labels) if format_ == "csv" else _jsonl_writer(output)
-        for batch in _batches(_checked(read_rows(source, format_, name=name), options, labels, format_, rejects)):
+        writer = _CsvWriter(output, options) if format_ == "csv" else _JsonlWriter(output, options)
+        rows = read_rows(source, format_, name=name, on_header=writer.check_columns)
+        for batch in _batches(_scorable(rows, options, writer, rejects)):
             contexts = [row.values.get(options.context_column) for row in batch] if options.context_column else None
             texts = [row.values[options.text_column] for row in batch]
             for row, prediction in zip(batch, predict(texts, context=contexts, model=options.model), strict=True):
-                write(row.values, prediction)
+                writer.write(row.values, prediction)
     if rejects.count:
         where = f": see {rejects.file}" if rejects.file else ""
         print(f"stance: {rejects.count} row(s) rejected{where}", file=sys.stderr)
         return EXIT_REJECTED
     return 0
-
-
-def _line(prediction: Prediction, sentence: str) -> str:
-    return f"{prediction.label:<12} {prediction.confidence:.2f}  {sentence}"
 
 
 def _standard_output() -> TextIO:
@@ -233,41 +228,27 @@ class _Rejects:
             self.file.unlink(missing_ok=True)
 
 
-def _checked(
-    rows: Iterator[Row | BadRow],
-    options: argparse.Namespace,
-    labels: Sequence[str],
-    format_: str,
-    rejects: _Rejects,
+def _scorable(
+    rows: Iterator[Row | BadRow], options: argparse.Namespace, writer: _JsonlWriter, rejects: _Rejects
 ) -> Iterator[Row]:
-    added = {
-        "prediction",
-        "confidence",
-        *([f"p_{label}" for label in labels] if format_ == "csv" else ["probabilities"]),
-    }
     for row in rows:
         if isinstance(row, BadRow):
             rejects.add(row)
-            continue
-        text = row.values.get(options.text_column)
-        context = row.values.get(options.context_column)
-        clash = sorted(added & row.values.keys())
-        if options.text_column not in row.values:
-            reason = f"no column {options.text_column!r} (there are {', '.join(map(repr, row.values)) or 'none'})"
-        elif not isinstance(text, str):
-            reason = f"{options.text_column!r} must be a string, not {type(text).__name__}"
-        elif not text.strip():
-            reason = f"{options.text_column!r} is blank"
-        elif context is not None and not isinstance(context, str):
-            reason = f"{options.context_column!r} must be a string, not {type(context).__name__}"
-        elif clash:
-            reason = f"the row has a column {clash[0]!r} already; rename it"
+        elif reason := writer.why_unfit(row.values) or _why_unfit(row.values, options):
+            rejects.add(BadRow(row.line, reason, row.values))
         else:
             yield row
-            continue
-        if format_ == "csv" and (options.text_column not in row.values or clash):
-            raise StanceError(f"{options.input}: {reason}")  # every row of a CSV file has the same columns
-        rejects.add(BadRow(row.line, reason, row.values))
+
+
+def _why_unfit(values: dict[str, Any], options: argparse.Namespace) -> str | None:
+    text, context = values[options.text_column], values.get(options.context_column)
+    if not isinstance(text, str):
+        return f"{options.text_column!r} must be a string, not {type(text).__name__}"
+    if not text.strip():
+        return f"{options.text_column!r} is blank"
+    if not isinstance(context, (str, type(None))):
+        return f"{options.context_column!r} must be a string, not {type(context).__name__}"
+    return None
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -283,31 +264,57 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _csv_writer(output: TextIO, labels: Sequence[str]) -> Callable[[dict[str, Any], Prediction], None]:
-    writer = csv.writer(output, lineterminator="\n")
-    header_written = False
+class _JsonlWriter:
+    """Rows as JSON objects, a line each."""
 
-    def write(values: dict[str, Any], prediction: Prediction) -> None:
-        nonlocal header_written
-        if not header_written:
-            writer.writerow([*values, "prediction", "confidence", *(f"p_{label}" for label in labels)])
-            header_written = True
-        probabilities = [f"{p:.6f}" for p in prediction.probabilities.values()]
-        writer.writerow([*values.values(), prediction.label, f"{prediction.confidence:.6f}", *probabilities])
+    def __init__(self, output: TextIO, options: argparse.Namespace) -> None:
+        self.output = output
+        self.options = options
+        self.added = ["prediction", "confidence", "probabilities"]
 
-    return write
+    def why_unfit(self, columns: Collection[str]) -> str | None:
+        """Why a row with these columns cannot be scored, or None."""
+        if self.options.text_column not in columns:
+            return f"no column {self.options.text_column!r} (there are {', '.join(map(repr, columns)) or 'none'})"
+        clash = [column for column in self.added if column in columns]
+        return f"there is a column {clash[0]!r} already; rename it" if clash else None
+
+    def check_columns(self, columns: list[str]) -> None:
+        """Only CSV has the same columns in every row."""
+
+    def write(self, values: dict[str, Any], prediction: Prediction) -> None:
+        """Write a row with its prediction."""
+        added = (prediction.label, prediction.confidence, prediction.probabilities)
+        line = {**values, **dict(zip(self.added, added, strict=True))}
+        self.output.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _jsonl_writer(output: TextIO) -> Callable[[dict[str, Any], Prediction], None]:
-    def write(values: dict[str, Any], prediction: Prediction) -> None:
-        added = {
-            "prediction": prediction.label,
-            "confidence": prediction.confidence,
-            "probabilities": prediction.probabilities,
-        }
-        output.write(json.dumps({**values, **added}, ensure_ascii=False) + "\n")
+class _CsvWriter(_JsonlWriter):
+    """Rows as CSV; the header is written as soon as the input's is known."""
 
-    return write
+    def __init__(self, output: TextIO, options: argparse.Namespace) -> None:
+        super().__init__(output, options)
+        self.writer = csv.writer(output, lineterminator="\n")
+        self.added = ["prediction", "confidence", *(f"p_{label}" for label in load(options.model).task.labels)]
+
+    def check_columns(self, columns: list[str]) -> None:
+        """Write the header.
+
+        Raises:
+            StanceError: if no row with these columns could be scored.
+        """
+        reason = self.why_unfit(columns)
+        context = self.options.context_column
+        if not reason and context and context not in columns:
+            reason = f"no column {context!r} (there are {', '.join(map(repr, columns))})"
+        if reason:
+            raise StanceError(f"{self.options.input}: {reason}")
+        self.writer.writerow([*columns, *self.added])
+
+    def write(self, values: dict[str, Any], prediction: Prediction) -> None:
+        """Write a row with its prediction."""
+        figures = [prediction.confidence, *prediction.probabilities.values()]
+        self.writer.writerow([*values.values(), prediction.label, *(f"{p:.6f}" for p in figures)])
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -332,5 +339,4 @@ def _split(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+    sys.exit(main())

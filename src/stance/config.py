@@ -187,7 +187,7 @@ class SweepTable(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print and save the table."""
         self.results.sort(key=lambda result: -result["score"])
-        sys.stdout.write("\nmacro-F1 on validation\n")
+        sys.stdout.write("\nmacro-F1 on held-out data\n")
         for result in self.results:
             sys.stdout.write(f"{result['score']:.4f}  {' '.join(result['overrides'])}\n")
         file = Path(config.hydra.sweep.dir) / "results.json"

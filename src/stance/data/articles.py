@@ -28,7 +28,7 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
     folder = folder or Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
     rows: list[dict[str, Any]] = []
     bad: list[tuple[Path, BadRow]] = []
-    texts: dict[str, str] = {}
+    texts: dict[tuple[str, str], str] = {}
     before: dict[str, list[str]] = {}
     for row in read_file(labels_file):
         if isinstance(row, BadRow):
@@ -39,14 +39,14 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
         if reason:
             bad.append((labels_file, BadRow(row.line, reason, values)))
             continue
-        name = values["file"]
-        if name not in texts:
-            texts[name] = _read_article(folder / name, values["sha256"])
-        span = texts[name][values["start"] : values["end"]]
+        name, start, end = values["file"], values["start"], values["end"]
+        key = (name, values["sha256"])
+        if key not in texts:
+            texts[key] = _read_article(folder / name, values["sha256"])
         # Line breaks within a sentence are the page's, not the sentence's.
-        text = " ".join(span.split())
+        text = " ".join(texts[key][start:end].split()) if 0 <= start < end <= len(texts[key]) else ""
         if not text:
-            bad.append((labels_file, BadRow(row.line, f"no text from {values['start']} to {values['end']}", values)))
+            bad.append((labels_file, BadRow(row.line, f"no text from {start} to {end} in {name}", values)))
             continue
         context = before.setdefault(name, [])
         rows.append(
@@ -55,12 +55,14 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
                 "sent": len(context) + 1,
                 "text": text,
                 "context": " ".join(context),
-                **{key: values[key] for key in ("start", "end", "label", "label_2", "holder")},
+                **{column: values[column] for column in ("start", "end", "label", "label_2", "holder")},
             }
         )
         context.append(text)
     if bad:
         raise DataError.of_rows(bad)
+    if not rows:
+        raise DataError(f"{labels_file} holds no rows")
     return DatasetDict({"test": make_dataset(rows, task)})
 
 

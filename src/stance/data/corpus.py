@@ -34,7 +34,8 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
     for file in files:
         rows, bad_rows = check_rows(file, read_file(file), task)
         bad += bad_rows
-        found += _with_context(file.stem, [row.values for row in rows])
+        bad += [(file, BadRow(r.line, "no 'doc'", r.values)) for r in rows if not r.values.get("doc")]
+        found += _with_context(file.stem, [row.values for row in rows if row.values.get("doc")])
     if bad:
         raise DataError.of_rows(bad)
     return found
@@ -84,7 +85,10 @@ def read_splits(file: Path) -> dict[str, str]:
     """
     try:
         splits = json.loads(file.read_text(encoding="utf-8"))
-        return {doc: split for split in SPLITS for doc in splits[split]}
+        pairs = [(doc, split) for split in SPLITS for doc in splits[split]]
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a document is listed twice")
+        return dict(pairs)
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror}): run `stance data split`") from None
     except (ValueError, KeyError, TypeError) as error:

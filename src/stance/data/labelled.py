@@ -64,6 +64,8 @@ def check_rows(
 def _rename(values: dict[str, Any], column: str, name: str) -> str | None:
     if column not in values:
         return f"no column {column!r} (there are {', '.join(map(repr, values)) or 'none'})"
+    if column != name and name in values:
+        return f"has both a column {column!r} and a column {name!r}; rename the latter"
     values[name] = values.pop(column)
     return None
 
@@ -103,7 +105,9 @@ def make_dataset(rows: Sequence[Mapping[str, Any]], task: TaskSpec) -> Dataset:
         elif name in NUMBER_COLUMNS:
             features[name] = Value("int32")
             columns[name] = [-1 if value in (None, "") else int(value) for value in values]
-        elif all(isinstance(value, bool) for value in values if value is not None) and any(values):
+        elif all(isinstance(value, bool) for value in values if value is not None) and any(
+            v is not None for v in values
+        ):
             features[name] = Value("bool")
             columns[name] = [bool(value) for value in values]
         else:
@@ -139,6 +143,7 @@ def load_files(
     Raises:
         DataError: if a file cannot be read or has a bad row; lists the bad rows of all files.
     """
+    _refuse_shared_files(files)
     splits: dict[str, list[dict[str, Any]]] = {}
     bad: list[tuple[Path, BadRow]] = []
     for split, file in files.items():
@@ -148,14 +153,14 @@ def load_files(
         bad += bad_rows
         if not rows and not bad_rows:
             raise DataError(f"{file} holds no rows")
-        splits[split] = [{**row.values, "doc": row.values.get("doc") or f"{file}:{row.line}"} for row in rows]
+        splits[split] = [{**row.values, "doc": row.values.get("doc") or f"{split}:{row.line}"} for row in rows]
     if bad:
         raise DataError.of_rows(bad)
     if not splits:
         raise DataError("no labelled file was named; give data.train=FILE, data.validation=FILE or data.test=FILE")
+    _refuse_shared_documents(splits)
     if "train" in splits and "validation" not in splits:
         splits["train"], splits["validation"] = _hold_out(splits["train"], seed)
-    _refuse_shared_documents(splits)
     return DatasetDict({split: make_dataset(rows, task) for split, rows in splits.items()})
 
 
@@ -170,6 +175,13 @@ def _hold_out(rows: list[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, labels, documents)
     train, validation = next(iter(split))
     return [rows[i] for i in train], [rows[i] for i in validation]
+
+
+def _refuse_shared_files(files: Mapping[str, Path | None]) -> None:
+    split_of: dict[Path, str] = {}
+    for split, file in files.items():
+        if file and (other := split_of.setdefault(file.resolve(), split)) != split:
+            raise DataError(f"{file} is named for both {other} and {split}: scores would be too good")
 
 
 def _refuse_shared_documents(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

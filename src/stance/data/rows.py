@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +14,7 @@ from stance.schema import StanceError
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
 MAX_LISTED = 20
+csv.field_size_limit(2**31 - 1)  # a cell may hold an article
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def read_file(file: Path) -> Iterator[Row | BadRow]:
         yield from read_rows(stream, format_, name=str(file))
 
 
-def read_rows(stream: BinaryIO, format_: str, *, name: str) -> Iterator[Row | BadRow]:
+def read_rows(
+    stream: BinaryIO, format_: str, *, name: str, on_header: Callable[[list[str]], None] | None = None
+) -> Iterator[Row | BadRow]:
     """Read rows one by one, in constant memory.
 
     CSV has a header line; empty lines of all formats are skipped. Text is UTF-8, with or without a byte order
@@ -87,6 +90,7 @@ def read_rows(stream: BinaryIO, format_: str, *, name: str) -> Iterator[Row | Ba
         stream: a binary stream.
         format_: `csv`, `jsonl` or `lines`.
         name: the file's name, for errors.
+        on_header: called with the column names of a CSV file, before its first row.
 
     Raises:
         DataError: if a CSV file has no usable header.
@@ -95,37 +99,40 @@ def read_rows(stream: BinaryIO, format_: str, *, name: str) -> Iterator[Row | Ba
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         if format_ == "csv":
-            yield from _csv_rows(text, name)
+            yield from _csv_rows(text, name, on_header)
         else:
             read_line = _json_row if format_ == "jsonl" else _text_row
             for line, content in enumerate(text, start=1):
                 if content.strip():
                     yield read_line(line, content.rstrip("\r\n"))
     finally:
-        text.detach()
+        if not stream.closed:
+            text.detach()
 
 
 def _text_row(line: int, content: str) -> Row | BadRow:
-    if _is_broken(content):
-        return BadRow(line, "not UTF-8", _repaired(content))
+    if reason := _why_broken(content):
+        return BadRow(line, reason, _repaired(content))
     return Row(line, {"text": content})
 
 
 def _json_row(line: int, content: str) -> Row | BadRow:
-    if _is_broken(content):
-        return BadRow(line, "not UTF-8", _repaired(content))
+    if reason := _why_broken(content):
+        return BadRow(line, reason, _repaired(content))
     try:
         values = json.loads(content)
     except (ValueError, RecursionError) as error:
         return BadRow(line, f"not JSON: {error}", content)
+    if _why_broken(json.dumps(values, ensure_ascii=False)):
+        return BadRow(line, "holds half of a surrogate pair (\\ud800 to \\udfff)", content)
     if not isinstance(values, dict):
         return BadRow(line, f"not a JSON object but {type(values).__name__}", values)
-    if _is_broken(json.dumps(values, ensure_ascii=False)):
-        return BadRow(line, "holds half of a surrogate pair (\\ud800 to \\udfff)", content)
     return Row(line, values)
 
 
-def _csv_rows(text: io.TextIOWrapper, name: str) -> Iterator[Row | BadRow]:
+def _csv_rows(
+    text: io.TextIOWrapper, name: str, on_header: Callable[[list[str]], None] | None
+) -> Iterator[Row | BadRow]:
     reader = csv.reader(text, strict=True)
     header: list[str] = []
     line = 1
@@ -142,12 +149,14 @@ def _csv_rows(text: io.TextIOWrapper, name: str) -> Iterator[Row | BadRow]:
             pass
         elif not header:
             header = [column.strip() for column in values]
-            if len(set(header)) < len(header) or "" in header or _is_broken("".join(header)):
+            if len(set(header)) < len(header) or "" in header or _why_broken("".join(header)):
                 raise DataError(f"{name}:{line}: the header must name each column once, in UTF-8: {header}")
+            if on_header:
+                on_header(header)
         elif len(values) != len(header):
             yield BadRow(line, f"{len(values)} values for {len(header)} columns", [_repaired(v) for v in values])
-        elif _is_broken("".join(values)):
-            yield BadRow(line, "not UTF-8", [_repaired(v) for v in values])
+        elif reason := _why_broken("".join(values)):
+            yield BadRow(line, reason, [_repaired(v) for v in values])
         else:
             yield Row(line, dict(zip(header, values, strict=True)))
         line = reader.line_num + 1
@@ -155,12 +164,12 @@ def _csv_rows(text: io.TextIOWrapper, name: str) -> Iterator[Row | BadRow]:
         raise DataError(f"{name} is empty; its first line must name the columns")
 
 
-def _is_broken(text: str) -> bool:
+def _why_broken(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return True
-    return False
+        return "not UTF-8"
+    return "holds a NUL character; is it UTF-16?" if "\0" in text else None
 
 
 def _repaired(text: str) -> str:

@@ -47,7 +47,7 @@ class TfidfSettings:
     word_ngrams: int = 3
     word_features: int = 70_000
     char_ngrams: int = 5
-    char_features: int = 20_000
+    char_features: int = 40_000
     char_weight: float = 0.5
     C: float = 0.5
 
