@@ -78,6 +78,9 @@ def test_every_config_has_a_header() -> None:
         ("model=oracle", "model/oracle"),
         ("data.corpusdir=x", "data.corpusdir"),
         ("test=perhaps", "test"),
+        ("model.C=-1", "model.C"),
+        ("model.char_ngrams=1", "model.char_ngrams"),
+        ("seed=-1", "seed"),
     ],
 )
 def test_a_wrong_option_fails_and_names_its_key(override: str, named: str) -> None:
@@ -190,6 +193,11 @@ def test_evaluate_says_which_splits_there_are(tiny_model: Path, tiny_files: dict
     )
     assert "no split 'dev'" in printed
     assert "only test" in printed
+
+
+def test_training_needs_training_data(tiny_files: dict[str, Path], tmp_path: Path) -> None:
+    printed = run("train.py", "data=file", f"data.test={tiny_files['test']}", f"out={tmp_path / 'm'}", code=1)
+    assert "no split 'train'" in printed
 
 
 def test_evaluate_on_articles_that_are_not_at_hand(tiny_model: Path, tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def script(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], An
         @functools.wraps(function)
         def run(cfg: DictConfig) -> Any:
             try:
+                if not 0 <= cfg.seed < 2**32:
+                    raise StanceError(f"seed must be from 0 to 4294967295, not {cfg.seed}")
                 return function(cfg)
             except StanceError as error:
                 sys.stderr.write(f"error: {error}\n")

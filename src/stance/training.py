@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from stance.atomic import whole_folder
-from stance.data.labelled import Dataset, DatasetDict, concatenate_datasets, fingerprint, label_names
+from stance.data.labelled import Dataset, DatasetDict, concatenate_datasets, fingerprint, label_names, pick_split
 from stance.evaluation.evaluate import evaluate, score, write_json
 from stance.evaluation.metrics import spread
 from stance.models.card import model_card
 from stance.models.folder import SavableModel, load_model, save_model
 from stance.models.tfidf import TfidfSettings, fit_tfidf
 from stance.schema import StanceError, TaskSpec
+
+log = logging.getLogger(__name__)
 
 CROSS_VALIDATION_FILE = "cross_validation.json"
 
@@ -51,13 +54,16 @@ def train(
     Raises:
         StanceError: if the data do not make a model, or `out` or `report` is something that may not be replaced.
     """
-    model = fit(dataset["train"], task=task, settings=settings, seed=seed)
-    validation, _ = score(model, dataset["validation"], seed=seed)
+    train_split, validation_split = pick_split(dataset, "train"), pick_split(dataset, "validation")
+    log.info("training on %s sentences", f"{len(train_split):,}")
+    model = fit(train_split, task=task, settings=settings, seed=seed)
+    log.info("measuring")
+    validation, _ = score(model, validation_split, seed=seed)
     training_data = {
         "name": data_name,
-        "sha256": fingerprint(dataset["train"]),
-        "sentences": len(dataset["train"]),
-        "documents": len(set(dataset["train"]["doc"])),
+        "sha256": fingerprint(train_split),
+        "sentences": len(train_split),
+        "documents": len(set(train_split["doc"])),
     }
     save_model(
         model,
@@ -115,7 +121,7 @@ def cross_validate(
     Raises:
         StanceError: if there are fewer documents than folds, or `report` may not be replaced.
     """
-    pooled = concatenate_datasets([dataset["train"], dataset["validation"]])
+    pooled = concatenate_datasets([pick_split(dataset, "train"), pick_split(dataset, "validation")])
     documents, labels = pooled["doc"], label_names(pooled)
     if not 2 <= folds <= len(set(documents)):
         raise StanceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ class TfidfSettings:
         char_features: how many of the most frequent character n-grams are kept.
         char_weight: weight of the character features beside the words' 1.
         C: inverse regularization strength of the SVM.
+
+    Raises:
+        StanceError: if a value is out of its range.
     """
 
     word_ngrams: int = 3
@@ -50,6 +54,14 @@ class TfidfSettings:
     char_features: int = 40_000
     char_weight: float = 0.5
     C: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, least in (("word_ngrams", 1), ("word_features", 1), ("char_ngrams", 2), ("char_features", 1)):
+            if getattr(self, name) < least:
+                raise StanceError(f"model.{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("char_weight", "C"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise StanceError(f"model.{name} must be positive, not {getattr(self, name)}")
 
 
 class NgramVectorizer(TfidfVectorizer):  # type: ignore[misc]
