@@ -11,9 +11,8 @@ def main(cfg):
     """Train, or cross-validate; return macro-F1 on held-out data, which is what a sweep maximizes."""
     task, model = task_spec(cfg.task), settings(cfg.model)
     dataset = load_data(cfg.data, task, seed=cfg.seed)
-    out = folder(cfg.out, "models/tfidf", "model")
-    report = folder(cfg.report, "reports/tfidf", "report")
     if cfg.cross_validation:
+        report = folder(cfg.report, "reports/tfidf-cross-validation", "report")
         folds = cross_validate(
             dataset,
             folds=cfg.cross_validation,
@@ -24,6 +23,8 @@ def main(cfg):
         )
         print(folds_table(folds), f"figures: {report}", sep="\n")
         return spread(folds)["mean"]["macro_f1"]
+    out = folder(cfg.out, "models/tfidf", "model")
+    report = folder(cfg.report, "reports/tfidf", "report")
     metrics = train(
         dataset,
         task=task,

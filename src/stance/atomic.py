@@ -26,7 +26,7 @@ def whole_folder(folder: str | os.PathLike[str], *, marker: str) -> Iterator[Pat
         StanceError: if `folder` exists and is something else.
     """
     target = Path(folder).resolve()
-    _check_replaceable(target, marker)
+    check_replaceable(target, marker=marker)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -35,7 +35,7 @@ def whole_folder(folder: str | os.PathLike[str], *, marker: str) -> Iterator[Pat
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        _check_replaceable(target, marker)
+        check_replaceable(target, marker=marker)
         if target.exists():
             old = temporary.with_name(temporary.name + "-old")
             target.rename(old)
@@ -73,7 +73,13 @@ def whole_file(file: str | os.PathLike[str]) -> Iterator[TextIO]:
         temporary.unlink(missing_ok=True)
 
 
-def _check_replaceable(target: Path, marker: str) -> None:
+def check_replaceable(folder: str | os.PathLike[str], *, marker: str) -> None:
+    """Make sure that `whole_folder` may write `folder`, before work is spent on its contents.
+
+    Raises:
+        StanceError: if `folder` exists, is not empty and holds no `marker`.
+    """
+    target = Path(folder).resolve()
     if not target.exists():
         return
     if not target.is_dir():

@@ -10,12 +10,13 @@ from typing import Any
 from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
-from stance.atomic import whole_folder
+from stance.atomic import check_replaceable, whole_folder
 from stance.data.labelled import Dataset, DatasetDict, concatenate_datasets, fingerprint, label_names, pick_split
 from stance.evaluation.evaluate import evaluate, score, write_json
 from stance.evaluation.metrics import spread
+from stance.evaluation.report import METRICS_FILE
 from stance.models.card import model_card
-from stance.models.folder import SavableModel, load_model, save_model
+from stance.models.folder import MODEL_FILE, SavableModel, load_model, save_model
 from stance.models.tfidf import TfidfSettings, fit_tfidf
 from stance.schema import StanceError, TaskSpec
 
@@ -54,6 +55,8 @@ def train(
     Raises:
         StanceError: if the data do not make a model, or `out` or `report` is something that may not be replaced.
     """
+    check_replaceable(out, marker=MODEL_FILE)
+    check_replaceable(report, marker=METRICS_FILE)
     train_split, validation_split = pick_split(dataset, "train"), pick_split(dataset, "validation")
     log.info("training on %s sentences", f"{len(train_split):,}")
     model = fit(train_split, task=task, settings=settings, seed=seed)
@@ -93,7 +96,8 @@ def fit(dataset: Dataset, *, task: TaskSpec, settings: TfidfSettings, seed: int)
     Raises:
         StanceError: if a label has too few documents.
     """
-    return fit_tfidf(dataset["text"], label_names(dataset), dataset["doc"], task=task, settings=settings, seed=seed)
+    texts, documents = list(dataset["text"]), list(dataset["doc"])
+    return fit_tfidf(texts, label_names(dataset), documents, task=task, settings=settings, seed=seed)
 
 
 def cross_validate(
@@ -121,8 +125,9 @@ def cross_validate(
     Raises:
         StanceError: if there are fewer documents than folds, or `report` may not be replaced.
     """
+    check_replaceable(report, marker=CROSS_VALIDATION_FILE)
     pooled = concatenate_datasets([pick_split(dataset, "train"), pick_split(dataset, "validation")])
-    documents, labels = pooled["doc"], label_names(pooled)
+    documents, labels = list(pooled["doc"]), label_names(pooled)
     if not 2 <= folds <= len(set(documents)):
         raise StanceError(
             f"cross_validation must be from 2 to the number of documents, {len(set(documents))}, not {folds}"

@@ -166,7 +166,7 @@ def suspicious_labels(folder: Path, splits_file: Path) -> str:
     split_of = read_splits(splits_file)
     rows = [row for row in read_corpus(folder, task) if split_of[row["doc"]] != "test"]
     dataset = make_dataset(rows, task)
-    labels, documents = label_names(dataset), dataset["doc"]
+    labels, documents = label_names(dataset), list(dataset["doc"])
     probabilities = np.zeros((len(rows), len(task.labels)))
     for train, held_out in StratifiedGroupKFold(5, shuffle=True, random_state=1).split(labels, labels, documents):
         model = fit(dataset.select(train), task=task, settings=TfidfSettings(), seed=1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stance.atomic import whole_folder
+from stance.atomic import check_replaceable, whole_folder
 from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
 from stance.evaluation.metrics import MAX_SLICES, compute_metrics, length_slice
 from stance.evaluation.report import METRICS_FILE, write_report
@@ -37,7 +37,7 @@ def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str,
     metrics = compute_metrics(
         label_names(dataset),
         probabilities,
-        dataset["doc"],
+        list(dataset["doc"]),
         task=model.task,
         seed=seed,
         slices=_slice_columns(dataset),
@@ -89,6 +89,7 @@ def evaluate(
     Raises:
         StanceError: if `report` exists and is no report folder.
     """
+    check_replaceable(report, marker=METRICS_FILE)
     metrics, probabilities = score(model, dataset, seed=seed)
     metrics = {**about, "seed": seed, **metrics}
     with whole_folder(report, marker=METRICS_FILE) as folder:
