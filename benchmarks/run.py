@@ -29,7 +29,7 @@ from stance.models.tfidf import PIPELINE_FILE, TRUSTED
 from stance.prediction import PRETRAINED
 from stance.schema import STANCE_LABELS, TaskSpec
 
-SENTENCE = "Egypt called on the Council to lift the arms embargo on Libya."
+SENTENCE = "Egypt asked the Security Council to lift the arms embargo on Libya."
 BY_HAND = f"""
 import warnings
 warnings.simplefilter("ignore")

@@ -1,5 +1,6 @@
 """What a plain installation can do, and what it says when an extra is missing."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -58,6 +59,21 @@ def test_the_command_line_without_an_extra_says_so() -> None:
     assert done.stderr.startswith("stance: error: ")
     assert "pip install 'embargo-stance[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_examples_of_the_readme_are_true() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried >= 4
+    assert failed == 0
+
+
+def test_every_command_of_the_readme_names_existing_choices() -> None:
+    commands = re.findall(r"^python (\w+\.py)(.*?)(?:#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(commands) >= 9
+    for script, options in commands:
+        assert (ROOT / script).is_file()
+        for group, choice in re.findall(r"\b(data|model|task|experiment)=(\w+)", options):
+            assert (ROOT / "conf" / group / f"{choice}.yaml").is_file(), (script, options)
 
 
 def test_one_version_everywhere() -> None:

@@ -1,7 +1,7 @@
 """Stance toward lifting an arms embargo, sentence by sentence.
 
 >>> from stance import predict
->>> predict("Egypt called on the Council to lift the arms embargo on Libya.").label
+>>> predict("Egypt asked the Security Council to lift the arms embargo on Libya.").label
 'for'
 """
 

@@ -42,7 +42,7 @@ OUTPUT.rejects.jsonl with its line number and the reason, or to standard error i
 """
 PREDICT_EXAMPLES = """\
 examples:
-  stance predict "Egypt called on the Council to lift the arms embargo on Libya."
+  stance predict "Egypt asked the Security Council to lift the arms embargo on Libya."
   stance predict --input sentences.txt --output stances.jsonl
   stance predict --input speeches.csv --text-column sentence --output stances.csv
   cat rows.jsonl | stance predict --input - --input-format jsonl > stances.jsonl

@@ -11,7 +11,6 @@ from stance.schema import MissingExtraError
 
 try:
     import jinja2
-    import matplotlib.pyplot as plt
     import numpy as np
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
@@ -93,5 +92,4 @@ def _draw_confusion_matrix(metrics: dict[str, Any], file: Path) -> None:
                 color="white" if shares[i, j] > 0.5 else "black",
             )
     axes.set(xlabel="predicted", ylabel="gold", title="Confusion matrix (share of the gold label)")
-    figure.savefig(file, dpi=150, metadata={"Software": None})
-    plt.close("all")
+    figure.savefig(file, dpi=150, bbox_inches="tight", metadata={"Software": None})

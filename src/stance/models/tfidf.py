@@ -53,7 +53,7 @@ class TfidfSettings:
     char_ngrams: int = 5
     char_features: int = 40_000
     char_weight: float = 0.5
-    C: float = 0.5
+    C: float = 1.0
 
     def __post_init__(self) -> None:
         for name, least in (("word_ngrams", 1), ("word_features", 1), ("char_ngrams", 2), ("char_features", 1)):
