@@ -50,7 +50,7 @@ def test_the_environment_names_the_default_model(tiny_model: Path, monkeypatch: 
 def test_without_any_choice_the_packaged_model_predicts() -> None:
     assert load() is load(PRETRAINED)
     texts = [
-        "Egypt urged the Security Council to lift the arms embargo on Libya.",
+        "Egypt asked the Security Council to lift the arms embargo on Libya.",
         "The ambassador said the arms embargo must be kept and better enforced.",
         "The minister said the embargo could be eased only if a unity government asked for it.",
         "The minister met students in the port on Monday.",
