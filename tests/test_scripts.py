@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import write_jsonl
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from stance.config import CONF, register, settings, task_spec
 from stance.models.tfidf import TfidfSettings
-from stance.schema import TaskSpec
+from stance.schema import StanceError, TaskSpec
 
 ROOT = CONF.parent
 
@@ -73,17 +75,27 @@ def test_every_config_has_a_header() -> None:
     [
         ("model.Q=1", "model.Q"),
         ("model.C=much", "model.C"),
+        ("model.C=-1", "model.C"),
+        ("model.char_ngrams=1", "model.char_ngrams"),
         ("sed=1", "sed"),
         ("seed=one", "seed"),
         ("model=oracle", "model/oracle"),
         ("data.corpusdir=x", "data.corpusdir"),
         ("test=perhaps", "test"),
-        ("model.C=-1", "model.C"),
-        ("model.char_ngrams=1", "model.char_ngrams"),
-        ("seed=-1", "seed"),
     ],
 )
-def test_a_wrong_option_fails_and_names_its_key(override: str, named: str) -> None:
+def test_a_wrong_option_is_refused_by_its_name(override: str, named: str) -> None:
+    register()
+    with (
+        initialize_config_dir(str(CONF), version_base="1.3"),
+        pytest.raises((HydraException, OmegaConfBaseException, StanceError)) as refused,
+    ):
+        settings(compose("train", [override]).model)
+    assert named in f"{refused.value} {refused.value.__cause__}"
+
+
+@pytest.mark.parametrize(("override", "named"), [("model.Q=1", "model.Q"), ("seed=-1", "seed")])
+def test_a_wrong_option_ends_a_script_without_a_traceback(override: str, named: str) -> None:
     assert named in run("train.py", override, code=1)
 
 
