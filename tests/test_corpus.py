@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny_rows, write_jsonl
 
-from stance.data.audit import audit, duplicates_across_splits, kappas
+from stance.data.audit import audit, duplicates_across_splits, kappas, suspicious_labels
 from stance.data.corpus import SPLITS, read_corpus, read_splits
 from stance.data.duplicates import find_duplicates
 from stance.data.splits import make_splits, write_splits
@@ -83,6 +84,19 @@ def test_find_duplicates_against_all_pairs() -> None:
     ]
     assert [(i, j) for i, j, _ in find_duplicates(texts)] == expected
     assert expected == [(0, 1), (0, 2), (1, 2), (3, 5)]
+
+
+def test_a_wrong_label_is_suspicious(tmp_path: Path) -> None:
+    rows = [{**row, "doc": f"{row['doc']}-{i}", "label_2": row["label"]} for i in range(4) for row in tiny_rows()]
+    wrong = next(row for row in rows if row["label"] == "none")
+    wrong["label"] = "for"
+    write_jsonl(tmp_path / "tiny.jsonl", rows)
+    documents = sorted({row["doc"] for row in rows})
+    splits = {"train": documents[1:], "validation": documents[:1], "test": []}
+    (tmp_path / "splits.json").write_text(json.dumps(splits))
+    table = suspicious_labels(tmp_path, tmp_path / "splits.json")
+    assert f"1 of {len(rows)}" in table
+    assert f"| {wrong['doc']} |" in table
 
 
 def test_the_audit_has_all_its_parts() -> None:

@@ -15,7 +15,7 @@ from stance.data.labelled import (
     fingerprint,
     label_names,
     load_files,
-    make_dataset,
+    make_datasets,
     pick_split,
     sentences,
 )
@@ -295,15 +295,19 @@ def test_the_fingerprint_depends_on_neither_place_nor_format(tmp_path: Path) -> 
     assert len({fingerprint(load(test=file)["test"]) for file in files}) == 1
 
 
+def fingerprint_of(rows: list[dict[str, str]]) -> str:
+    return fingerprint(make_datasets({"test": rows}, TASK)["test"])
+
+
 @pytest.mark.parametrize("change", [{"label": "none"}, {"text": "Lift it!"}, {"doc": "other"}])
 def test_the_fingerprint_changes_with_the_data(change: dict[str, str]) -> None:
     rows = [{"doc": "d", **ROW}, {"doc": "e", **ROW}]
-    assert fingerprint(make_dataset(rows, TASK)) != fingerprint(make_dataset([rows[0], rows[1] | change], TASK))
+    assert fingerprint_of(rows) != fingerprint_of([rows[0], rows[1] | change])
 
 
 def test_the_fingerprint_changes_with_the_order() -> None:
     rows = documents(2)
-    assert fingerprint(make_dataset(rows, TASK)) != fingerprint(make_dataset(rows[::-1], TASK))
+    assert fingerprint_of(rows) != fingerprint_of(rows[::-1])
 
 
 @pytest.fixture(scope="module")
@@ -413,3 +417,12 @@ def test_a_task_takes_lists_and_keeps_their_order() -> None:
     task = TaskSpec(labels=["b", "a"], stance_labels=["a"])  # type: ignore[arg-type]
     assert (task.labels, task.stance_labels) == (("b", "a"), ("a",))
     assert hash(task) == hash(TaskSpec(("b", "a"), ("a",)))
+
+
+def test_features_are_the_same_in_every_split(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", [ROW | {"doc": "a", "flag": True, "source": "x"}])
+    validation = write(tmp_path / "validation.jsonl", [ROW | {"doc": "b"}])
+    dataset = load(train=train, validation=validation)
+    assert dataset["train"].features == dataset["validation"].features
+    assert dataset["validation"][0]["flag"] is False
+    assert dataset["validation"][0]["source"] == ""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, make_dataset
+from stance.data.labelled import DatasetDict, make_datasets
 from stance.data.rows import BadRow, DataError, read_file
 from stance.schema import TaskSpec
 
@@ -63,7 +63,7 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
         raise DataError.of_rows(bad)
     if not rows:
         raise DataError(f"{labels_file} holds no rows")
-    return DatasetDict({"test": make_dataset(rows, task)})
+    return make_datasets({"test": rows}, task)
 
 
 def _why_bad(values: dict[str, Any], task: TaskSpec) -> str | None:

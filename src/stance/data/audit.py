@@ -14,7 +14,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from stance.data.corpus import SPLITS, read_corpus, read_splits
 from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, find_duplicates, is_formula
-from stance.data.labelled import make_dataset
+from stance.data.labelled import make_datasets
 from stance.schema import LABELS, MissingExtraError, TaskSpec
 
 MIN_NGRAM_DOCUMENTS = 20
@@ -69,7 +69,8 @@ def _both_formulae(*rows: Mapping[str, Any]) -> bool:
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     alignment = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in [header, alignment, *lines])
+    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in [header, alignment, *lines]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _counts(rows: Sequence[Mapping[str, Any]], split_of: Mapping[str, str]) -> str:
@@ -165,7 +166,7 @@ def suspicious_labels(folder: Path, splits_file: Path) -> str:
     task = TaskSpec()
     split_of = read_splits(splits_file)
     rows = [row for row in read_corpus(folder, task) if split_of[row["doc"]] != "test"]
-    dataset = make_dataset(rows, task)
+    dataset = make_datasets({"pooled": rows}, task)["pooled"]
     labels, documents = label_names(dataset), list(dataset["doc"])
     probabilities = np.zeros((len(rows), len(task.labels)))
     for train, held_out in StratifiedGroupKFold(5, shuffle=True, random_state=1).split(labels, labels, documents):
@@ -179,7 +180,7 @@ def suspicious_labels(folder: Path, splits_file: Path) -> str:
     lines = [
         [
             rows[i]["doc"],
-            rows[i]["sent"],
+            rows[i].get("sent", ""),
             rows[i]["label"],
             task.labels[probabilities[i].argmax()],
             rows[i]["text"],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, check_rows, make_dataset
+from stance.data.labelled import DatasetDict, check_rows, make_datasets
 from stance.data.rows import BadRow, DataError, read_file
 from stance.schema import TaskSpec
 
@@ -72,9 +72,7 @@ def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
         raise DataError(
             f"{splits_file} and {folder} differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"
         )
-    return DatasetDict(
-        {split: make_dataset([r for r in rows if split_of[r["doc"]] == split], task) for split in SPLITS}
-    )
+    return make_datasets({split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}, task)
 
 
 def read_splits(file: Path) -> dict[str, str]:

@@ -88,12 +88,17 @@ def _why_bad(values: Mapping[str, Any], task: TaskSpec) -> str | None:
     return None
 
 
-def make_dataset(rows: Sequence[Mapping[str, Any]], task: TaskSpec) -> Dataset:
-    """Rows with at least `text`, `label` and `doc` as a dataset with declared features.
+def make_datasets(splits: Mapping[str, Sequence[Mapping[str, Any]]], task: TaskSpec) -> DatasetDict:
+    """Rows with at least `text`, `label` and `doc` as datasets with declared features, the same in every split.
 
     A column in which every value is true, false or missing is boolean; columns without a meaning of their
     own are text, empty where a row lacks them.
+
+    Args:
+        splits: split to rows.
+        task: its labels are the names of the label column's classes, in order.
     """
+    rows = [row for members in splits.values() for row in members]
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns: dict[str, list[Any]] = {}
     features: dict[str, Any] = {}
@@ -105,15 +110,18 @@ def make_dataset(rows: Sequence[Mapping[str, Any]], task: TaskSpec) -> Dataset:
         elif name in NUMBER_COLUMNS:
             features[name] = Value("int32")
             columns[name] = [-1 if value in (None, "") else int(value) for value in values]
-        elif all(isinstance(value, bool) for value in values if value is not None) and any(
-            v is not None for v in values
-        ):
+        elif {type(value) for value in values} - {type(None)} == {bool}:
             features[name] = Value("bool")
             columns[name] = [bool(value) for value in values]
         else:
             features[name] = Value("string")
             columns[name] = ["" if value is None else _as_text(value) for value in values]
-    return Dataset.from_dict(columns, features=Features(features))
+    pooled = Dataset.from_dict(columns, features=Features(features))
+    datasets, start = {}, 0
+    for split, members in splits.items():
+        datasets[split] = pooled.select(range(start, start + len(members)))
+        start += len(members)
+    return DatasetDict(datasets)
 
 
 def _as_text(value: Any) -> str:
@@ -161,7 +169,7 @@ def load_files(
     _refuse_shared_documents(splits)
     if "train" in splits and "validation" not in splits:
         splits["train"], splits["validation"] = _hold_out(splits["train"], seed)
-    return DatasetDict({split: make_dataset(rows, task) for split, rows in splits.items()})
+    return make_datasets(splits, task)
 
 
 def _hold_out(rows: list[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -207,10 +215,10 @@ def pick_split(dataset: DatasetDict, split: str) -> Dataset:
     return dataset[split]
 
 
-def label_names(dataset: Dataset, column: str = "label") -> list[str]:
+def label_names(dataset: Dataset) -> list[str]:
     """The labels of a dataset, as words."""
-    names = dataset.features[column].names
-    return [names[i] for i in dataset[column]]
+    names = dataset.features["label"].names
+    return [names[i] for i in dataset["label"]]
 
 
 def sentences(dataset: Dataset) -> list[Sentence]:

@@ -56,7 +56,7 @@ def predict_proba(model: StanceModel, items: Sequence[Sentence]) -> NDArray[np.f
 
 
 def _slice_columns(dataset: Dataset) -> dict[str, list[str]]:
-    columns = {"length": [length_slice(text) for text in dataset["text"]]}
+    columns = {"sentence length": [length_slice(text) for text in dataset["text"]]}
     for name in dataset.column_names:
         if name == "label" or name in TEXT_COLUMNS + NUMBER_COLUMNS:
             continue
