@@ -430,3 +430,14 @@ def test_an_error_in_the_rows_is_the_only_thing_on_standard_error(
     assert done.returncode == 1
     assert done.stderr.startswith(b"stance: error: ")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "output"), [("in.csv", "out.jsonl"), ("in.jsonl", "out.csv"), ("in.txt", "out.csv")]
+)
+def test_an_output_is_not_named_for_another_format(predict: Predict, tmp_path: Path, source: str, output: str) -> None:
+    write(tmp_path / source, "text\na\n")
+    with pytest.raises(SystemExit) as refused:
+        predict("--input", tmp_path / source, "--output", tmp_path / output)
+    assert refused.value.code == 2
+    assert names(tmp_path) == [source]

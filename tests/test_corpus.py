@@ -11,6 +11,7 @@ from conftest import tiny_rows, write_jsonl
 from stance.data.audit import audit, duplicates_across_splits, kappas, suspicious_labels
 from stance.data.corpus import SPLITS, read_corpus, read_splits
 from stance.data.duplicates import find_duplicates
+from stance.data.rows import DataError
 from stance.data.splits import make_splits, write_splits
 from stance.schema import LABELS, TaskSpec
 
@@ -20,6 +21,11 @@ FOLDER, SPLITS_FILE = Path("data/corpus"), Path("data/splits.json")
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
     return read_corpus(FOLDER, TaskSpec())
+
+
+@pytest.fixture(scope="module")
+def split_of(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return read_splits(SPLITS_FILE, {row["doc"] for row in rows})
 
 
 def test_labels_are_valid(rows: list[dict[str, Any]]) -> None:
@@ -34,12 +40,11 @@ def test_two_annotators_agree(rows: list[dict[str, Any]]) -> None:
     assert {file: kappa for file, kappa in kappas(rows).items() if kappa < 0.95} == {}
 
 
-def test_no_duplicate_across_splits(rows: list[dict[str, Any]]) -> None:
-    assert duplicates_across_splits(rows, read_splits(SPLITS_FILE)) == []
+def test_no_duplicate_across_splits(rows: list[dict[str, Any]], split_of: dict[str, str]) -> None:
+    assert duplicates_across_splits(rows, split_of) == []
 
 
-def test_a_duplicate_across_splits_would_be_found(rows: list[dict[str, Any]]) -> None:
-    split_of = read_splits(SPLITS_FILE)
+def test_a_duplicate_across_splits_would_be_found(rows: list[dict[str, Any]], split_of: dict[str, str]) -> None:
     train = next(r for r in rows if split_of[r["doc"]] == "train" and len(r["text"].split()) > 10)
     test_doc = next(r["doc"] for r in rows if split_of[r["doc"]] == "test")
     copied = [train, {**train, "doc": test_doc, "text": train["text"].upper() + " "}]
@@ -53,8 +58,7 @@ def test_the_splits_are_reproduced_bit_by_bit(rows: list[dict[str, Any]], tmp_pa
     assert (tmp_path / "splits.json").read_bytes() == SPLITS_FILE.read_bytes()
 
 
-def test_the_splits_are_in_proportion(rows: list[dict[str, Any]]) -> None:
-    split_of = read_splits(SPLITS_FILE)
+def test_the_splits_are_in_proportion(rows: list[dict[str, Any]], split_of: dict[str, str]) -> None:
     wanted = {"train": 0.7, "validation": 0.1, "test": 0.2}
     for key in ("file", "label"):
         totals = Counter(row[key] for row in rows)
@@ -62,6 +66,12 @@ def test_the_splits_are_in_proportion(rows: list[dict[str, Any]]) -> None:
         for value, total in totals.items():
             for split in SPLITS:
                 assert counts[value, split] / total == pytest.approx(wanted[split], abs=0.04), (value, split)
+
+
+def test_splits_of_another_corpus_are_refused(rows: list[dict[str, Any]]) -> None:
+    documents = {row["doc"] for row in rows} - {"opinion-001"}
+    with pytest.raises(DataError, match=r"differ in 1 document.*opinion-001"):
+        read_splits(SPLITS_FILE, documents)
 
 
 def test_article_labels_hold_no_text() -> None:

@@ -394,7 +394,7 @@ def test_a_splits_file_that_is_none_is_told(tmp_path: Path, content: str) -> Non
 
 def test_a_missing_splits_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"splits\.json cannot be read .*: run `stance data split`"):
-        read_splits(tmp_path / "splits.json")
+        read_splits(tmp_path / "splits.json", {"a"})
 
 
 @pytest.mark.parametrize(

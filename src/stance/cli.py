@@ -171,6 +171,9 @@ def _predict(options: argparse.Namespace) -> int:
         format_ = options.input_format or "lines"
     else:
         format_ = options.input_format or file_format(Path(options.input))
+    written = "csv" if format_ == "csv" else "jsonl"
+    if options.output and FORMATS.get(Path(options.output).suffix.lower(), written) not in (written, "lines"):
+        options.parser.error(f"what comes of {format_} is written as {written}: name the output .{written}")
     load(options.model)  # before any file is opened for writing
     with ExitStack() as stack:
         source: BinaryIO

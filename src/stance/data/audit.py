@@ -32,7 +32,7 @@ def audit(folder: Path, splits_file: Path) -> Iterator[str]:
         DataError: if the corpus or the splits cannot be read.
     """
     rows = read_corpus(folder, TaskSpec())
-    split_of = read_splits(splits_file)
+    split_of = read_splits(splits_file, {row["doc"] for row in rows})
     yield "## Counts\n\n" + _counts(rows, split_of)
     yield "## Agreement of two annotators\n\n" + _agreement(rows)
     yield "## Sentence length\n\n" + _lengths(rows)
@@ -164,8 +164,9 @@ def suspicious_labels(folder: Path, splits_file: Path) -> str:
     from stance.training import fit
 
     task = TaskSpec()
-    split_of = read_splits(splits_file)
-    rows = [row for row in read_corpus(folder, task) if split_of[row["doc"]] != "test"]
+    rows = read_corpus(folder, task)
+    split_of = read_splits(splits_file, {row["doc"] for row in rows})
+    rows = [row for row in rows if split_of[row["doc"]] != "test"]
     dataset = make_datasets({"pooled": rows}, task)["pooled"]
     labels, documents = label_names(dataset), list(dataset["doc"])
     probabilities = np.zeros((len(rows), len(task.labels)))

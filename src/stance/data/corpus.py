@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -65,29 +65,32 @@ def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
         DataError: if a row is bad, or the splits are not those of this corpus.
     """
     rows = read_corpus(folder, task)
-    split_of = read_splits(splits_file)
-    documents = {row["doc"] for row in rows}
-    if documents != set(split_of):
-        odd = sorted(documents ^ set(split_of))
-        raise DataError(
-            f"{splits_file} and {folder} differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"
-        )
+    split_of = read_splits(splits_file, {row["doc"] for row in rows})
     return make_datasets({split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}, task)
 
 
-def read_splits(file: Path) -> dict[str, str]:
+def read_splits(file: Path, documents: Set[str]) -> dict[str, str]:
     """Document name to split.
 
+    Args:
+        file: as `stance data split` writes it.
+        documents: the documents that it must split, no more and no less.
+
     Raises:
-        DataError: if the file is missing or is no such mapping.
+        DataError: if the file is missing, is no such mapping, or is of other documents.
     """
     try:
         splits = json.loads(file.read_text(encoding="utf-8"))
         pairs = [(doc, split) for split in SPLITS for doc in splits[split]]
         if len(dict(pairs)) < len(pairs):
             raise ValueError("a document is listed twice")
-        return dict(pairs)
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror}): run `stance data split`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} does not list the documents of {', '.join(SPLITS)} ({error!r})") from None
+    odd = sorted(documents ^ dict(pairs).keys())
+    if odd:
+        raise DataError(
+            f"{file} and the corpus differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"
+        )
+    return dict(pairs)
