@@ -389,7 +389,7 @@ def test_a_splits_file_that_is_none_is_told(tmp_path: Path, content: str) -> Non
     file = tmp_path / "splits.json"
     file.write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError, match=r"splits\.json does not list the documents of train, validation, test"):
-        read_splits(file)
+        read_splits(file, {"a"})
 
 
 def test_a_missing_splits_file_is_told(tmp_path: Path) -> None:
