@@ -117,3 +117,9 @@ def test_the_audit_has_all_its_parts() -> None:
     assert "| all files | 0.98" in text
     assert "| exact | 0 | 0 |" not in text
     assert "| near | " in text
+
+
+def test_a_tiny_corpus_without_second_labels_can_be_audited(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "tiny.jsonl", [{"doc": "a", "text": "Lift it.", "label": "for"}])
+    (tmp_path / "splits.json").write_text(json.dumps({"train": ["a"], "validation": [], "test": []}))
+    assert "| tiny | train | 1 | 0 | 0 | 0 | 1 |" in "\n".join(audit(tmp_path, tmp_path / "splits.json"))

@@ -13,11 +13,11 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import cohen_kappa_score
 
 from stance.data.corpus import SPLITS, read_corpus, read_splits
-from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, find_duplicates, is_formula
+from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, are_formulae, find_duplicates
 from stance.data.labelled import make_datasets
 from stance.schema import LABELS, MissingExtraError, TaskSpec
 
-MIN_NGRAM_DOCUMENTS = 20
+MIN_NGRAM_SENTENCES = 20
 LISTED = 20
 
 
@@ -44,8 +44,9 @@ def kappas(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Cohen's kappa between `label` and `label_2`, per file and over all (`all files`)."""
     by_file: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        by_file[row["file"]].append(row)
-        by_file["all files"].append(row)
+        if row.get("label_2"):
+            by_file[row["file"]].append(row)
+            by_file["all files"].append(row)
     return {
         file: float(cohen_kappa_score([r["label"] for r in members], [r["label_2"] for r in members]))
         for file, members in by_file.items()
@@ -59,12 +60,8 @@ def duplicates_across_splits(
     return [
         (i, j, similarity)
         for i, j, similarity in find_duplicates([row["text"] for row in rows])
-        if split_of[rows[i]["doc"]] != split_of[rows[j]["doc"]] and not _both_formulae(rows[i], rows[j])
+        if split_of[rows[i]["doc"]] != split_of[rows[j]["doc"]] and not are_formulae(rows[i], rows[j])
     ]
-
-
-def _both_formulae(*rows: Mapping[str, Any]) -> bool:
-    return all(is_formula(row["text"], row["label"]) for row in rows)
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
@@ -94,6 +91,8 @@ def _lengths(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for label in LABELS:
         words = [len(row["text"].split()) for row in rows if row["label"] == label]
+        if len(words) < 2:
+            continue
         low, median, high = statistics.quantiles(words, n=4)
         lines.append([label, f"{statistics.mean(words):.1f}", median, f"{low:.0f}-{high:.0f}", max(words)])
     return _table(["label", "mean words", "median", "middle half", "longest"], lines)
@@ -101,7 +100,7 @@ def _lengths(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _give_aways(rows: Sequence[Mapping[str, Any]]) -> str:
     """The n-grams with the highest pointwise mutual information with each label (Church and Hanks 1990)."""
-    vectorizer = CountVectorizer(ngram_range=(1, 3), binary=True, min_df=MIN_NGRAM_DOCUMENTS)
+    vectorizer = CountVectorizer(ngram_range=(1, 3), binary=True)
     counts = vectorizer.fit_transform([row["text"] for row in rows])
     total = counts.sum(axis=0).A1
     ngrams = vectorizer.get_feature_names_out()
@@ -111,12 +110,15 @@ def _give_aways(rows: Sequence[Mapping[str, Any]]) -> str:
         within = counts[chosen].sum(axis=0).A1
         share = len(chosen) / len(rows)
         scored = sorted(
-            ((math.log2(within[i] / total[i] / share), int(total[i]), ngrams[i]) for i in within.nonzero()[0]),
+            (
+                (math.log2(within[i] / total[i] / share), int(total[i]), ngrams[i])
+                for i in (within * (total >= MIN_NGRAM_SENTENCES)).nonzero()[0]
+            ),
             reverse=True,
         )
         lines += [[label, ngram, f"{pmi:.2f}", n] for pmi, n, ngram in scored[:LISTED]]
     return (
-        f"In at least {MIN_NGRAM_DOCUMENTS} sentences; an n-gram that had nothing to do with the label would have a "
+        f"In at least {MIN_NGRAM_SENTENCES} sentences; an n-gram that had nothing to do with the label would have a "
         "PMI of 0.\n\n" + _table(["label", "n-gram", "PMI, bits", "sentences"], lines)
     )
 
@@ -125,7 +127,7 @@ def _duplicates(rows: Sequence[Mapping[str, Any]], split_of: Mapping[str, str]) 
     kinds: Counter[tuple[str, str]] = Counter()
     listed = []
     for i, j, similarity in find_duplicates([row["text"] for row in rows]):
-        formula = _both_formulae(rows[i], rows[j])
+        formula = are_formulae(rows[i], rows[j])
         kind = "formulae" if formula else "exact" if similarity == 1 else "near"
         where = "within a split" if split_of[rows[i]["doc"]] == split_of[rows[j]["doc"]] else "across splits"
         kinds[kind, where] += 1

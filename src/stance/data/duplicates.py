@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,10 @@ def find_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) -> lis
     return sorted(pairs)
 
 
-def is_formula(text: str, label: str) -> bool:
-    """Whether a sentence is a phrase of procedure that any document may repeat: short, and labelled `none`."""
-    return label == "none" and len(text.split()) <= FORMULA_WORDS
+def are_formulae(*rows: Mapping[str, Any]) -> bool:
+    """Whether all are phrases of procedure that any document may repeat: short, and labelled `none`.
+
+    Args:
+        rows: sentences with `text` and `label`.
+    """
+    return all(row["label"] == "none" and len(row["text"].split()) <= FORMULA_WORDS for row in rows)

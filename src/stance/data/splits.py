@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from stance.atomic import whole_file
-from stance.data.duplicates import find_duplicates, is_formula
+from stance.data.duplicates import are_formulae, find_duplicates
 
 FOLDS = 10
 SPLIT_OF_FOLD = {0: "validation", 1: "test", 2: "test"}
@@ -38,7 +38,7 @@ def make_splits(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     linked = [
         (doc_of_row[i], doc_of_row[j])
         for i, j, _ in find_duplicates([row["text"] for row in rows])
-        if not (is_formula(rows[i]["text"], rows[i]["label"]) and is_formula(rows[j]["text"], rows[j]["label"]))
+        if not are_formulae(rows[i], rows[j])
     ]
     ends = np.array(linked, dtype=int).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(documents),) * 2)
