@@ -58,6 +58,22 @@ def test_without_any_choice_the_packaged_model_predicts() -> None:
     assert [p.label for p in predict(texts)] == ["for", "against", "conditional", "none"]
 
 
+@pytest.mark.parametrize(
+    ("text", "probabilities"),
+    [
+        (
+            "The embargo could be eased only if a unity government asked for it.",
+            [0.084253, 0.001951, 0.912892, 0.000904],
+        ),
+        ("France opposes lifting the arms embargo.", [0.038089, 0.94716, 0.010055, 0.004696]),
+    ],
+)
+def test_the_packaged_model_predicts_the_same_under_every_release_of_scikit_learn(
+    text: str, probabilities: list[float]
+) -> None:
+    assert list(predict(text).probabilities.values()) == pytest.approx(probabilities, abs=1e-5)
+
+
 @pytest.mark.parametrize(("texts", "index"), [(["a b", 3], 1), ([None], 0), ([b"bytes"], 0)])
 def test_a_non_string_is_a_type_error_that_names_its_index(tiny_model: Path, texts: list[object], index: int) -> None:
     with pytest.raises(TypeError, match=rf"text\[{index}\]"):
