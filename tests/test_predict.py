@@ -62,7 +62,7 @@ def test_without_any_choice_the_packaged_model_predicts() -> None:
     ("text", "probabilities"),
     [
         (
-            "The embargo could be eased only if a unity government asked for it.",
+            "Paris would lift the embargo only if the army unites.",
             [0.084253, 0.001951, 0.912892, 0.000904],
         ),
         ("France opposes lifting the arms embargo.", [0.038089, 0.94716, 0.010055, 0.004696]),
