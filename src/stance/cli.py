@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--suspicious",
                 action="store_true",
-                help="also list labels that a cross-validated baseline doubts (a minute or two; needs cleanlab)",
+                help="also list labels that a cross-validated baseline doubts (two or three minutes; needs cleanlab)",
             )
     return parser
 

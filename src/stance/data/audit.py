@@ -9,16 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import cohen_kappa_score
+from sklearn.model_selection import StratifiedGroupKFold
+from tqdm import tqdm
 
 from stance.data.corpus import SPLITS, read_corpus, read_splits
 from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, are_formulae, find_duplicates
-from stance.data.labelled import make_datasets
-from stance.schema import LABELS, MissingExtraError, TaskSpec
+from stance.models.tfidf import TfidfSettings, fit_tfidf
+from stance.schema import LABELS, MissingExtraError, Sentence, TaskSpec
 
 MIN_NGRAM_SENTENCES = 20
 LISTED = 20
+FOLDS, SEED = 5, 1
 
 
 def audit(folder: Path, splits_file: Path) -> Iterator[str]:
@@ -158,23 +162,23 @@ def suspicious_labels(folder: Path, splits_file: Path) -> str:
         from cleanlab.filter import find_label_issues
     except ImportError as error:
         raise MissingExtraError("the search for suspicious labels", "audit") from error
-    import numpy as np
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    from stance.data.labelled import label_names, sentences
-    from stance.models.tfidf import TfidfSettings
-    from stance.training import fit
-
     task = TaskSpec()
     rows = read_corpus(folder, task)
     split_of = read_splits(splits_file, {row["doc"] for row in rows})
     rows = [row for row in rows if split_of[row["doc"]] != "test"]
-    dataset = make_datasets({"pooled": rows}, task)["pooled"]
-    labels, documents = label_names(dataset), list(dataset["doc"])
+    texts, labels, documents = ([row[column] for row in rows] for column in ("text", "label", "doc"))
     probabilities = np.zeros((len(rows), len(task.labels)))
-    for train, held_out in StratifiedGroupKFold(5, shuffle=True, random_state=1).split(labels, labels, documents):
-        model = fit(dataset.select(train), task=task, settings=TfidfSettings(), seed=1)
-        probabilities[held_out] = model.predict_proba(sentences(dataset.select(held_out)))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED).split(texts, labels, documents)
+    for train, held_out in tqdm(folds, total=FOLDS, desc="cross-validation", unit="fold", disable=None):
+        model = fit_tfidf(
+            [texts[i] for i in train],
+            [labels[i] for i in train],
+            [documents[i] for i in train],
+            task=task,
+            settings=TfidfSettings(),
+            seed=SEED,
+        )
+        probabilities[held_out] = model.predict_proba([Sentence(texts[i]) for i in held_out])
     doubted = find_label_issues(
         np.array([task.labels.index(label) for label in labels]),
         probabilities,
