@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TextIO
 
 from stance import __version__
 from stance.atomic import whole_file
-from stance.data.rows import FORMATS, BadRow, Row, file_format, read_rows
+from stance.data.rows import FORMATS, BadRow, Row, file_format, no_column, open_file, read_rows
 from stance.prediction import BATCH_SIZE, load, predict
 from stance.schema import Prediction, StanceError
 
@@ -174,25 +174,22 @@ def _predict(options: argparse.Namespace) -> int:
     written = "csv" if format_ == "csv" else "jsonl"
     if options.output and FORMATS.get(Path(options.output).suffix.lower(), written) not in (written, "lines"):
         options.parser.error(f"what comes of {format_} is written as {written}: name the output .{written}")
-    load(options.model)  # before any file is opened for writing
+    model = load(options.model)  # before any file is opened for writing
     with ExitStack() as stack:
         source: BinaryIO
         if options.input == "-":
             source, name = sys.stdin.buffer, "standard input"
         else:
-            try:
-                source, name = stack.enter_context(Path(options.input).open("rb")), options.input
-            except OSError as error:
-                raise StanceError(f"{options.input} cannot be read: {error.strerror}") from None
+            source, name = stack.enter_context(open_file(Path(options.input))), options.input
         output = stack.enter_context(whole_file(options.output)) if options.output else _standard_output()
         rejects = _Rejects(options.output)
         stack.push(rejects.close)
-        writer = _CsvWriter(output, options) if format_ == "csv" else _JsonlWriter(output, options)
+        writer = _CsvWriter(output, options, model.task.labels) if format_ == "csv" else _JsonlWriter(output, options)
         rows = read_rows(source, format_, name=name, on_header=writer.check_columns)
         for batch in _batches(_scorable(rows, options, writer, rejects)):
             contexts = [row.values.get(options.context_column) for row in batch] if options.context_column else None
             texts = [row.values[options.text_column] for row in batch]
-            for row, prediction in zip(batch, predict(texts, context=contexts, model=options.model), strict=True):
+            for row, prediction in zip(batch, predict(texts, context=contexts, model=model), strict=True):
                 writer.write(row.values, prediction)
     if rejects.count:
         where = f": see {rejects.file}" if rejects.file else ""
@@ -278,7 +275,7 @@ class _JsonlWriter:
     def why_unfit(self, columns: Collection[str]) -> str | None:
         """Why a row with these columns cannot be scored, or None."""
         if self.options.text_column not in columns:
-            return f"no column {self.options.text_column!r} (there are {', '.join(map(repr, columns)) or 'none'})"
+            return no_column(self.options.text_column, columns)
         clash = [column for column in self.added if column in columns]
         return f"there is a column {clash[0]!r} already; rename it" if clash else None
 
@@ -295,10 +292,10 @@ class _JsonlWriter:
 class _CsvWriter(_JsonlWriter):
     """Rows as CSV; the header is written as soon as the input's is known."""
 
-    def __init__(self, output: TextIO, options: argparse.Namespace) -> None:
+    def __init__(self, output: TextIO, options: argparse.Namespace, labels: Sequence[str]) -> None:
         super().__init__(output, options)
         self.writer = csv.writer(output, lineterminator="\n")
-        self.added = ["prediction", "confidence", *(f"p_{label}" for label in load(options.model).task.labels)]
+        self.added = ["prediction", "confidence", *(f"p_{label}" for label in labels)]
 
     def check_columns(self, columns: list[str]) -> None:
         """Write the header.
@@ -309,7 +306,7 @@ class _CsvWriter(_JsonlWriter):
         reason = self.why_unfit(columns)
         context = self.options.context_column
         if not reason and context and context not in columns:
-            reason = f"no column {context!r} (there are {', '.join(map(repr, columns))})"
+            reason = no_column(context, columns)
         if reason:
             raise StanceError(f"{self.options.input}: {reason}")
         self.writer.writerow([*columns, *self.added])

@@ -22,7 +22,7 @@ try:
     from omegaconf import MISSING, DictConfig, OmegaConf
 
     from stance.data.articles import load_articles
-    from stance.data.corpus import load_corpus
+    from stance.data.corpus import SPLITS, load_corpus
     from stance.data.labelled import DatasetDict, load_files
 except ImportError as error:
     raise MissingExtraError("train.py and evaluate.py", "train") from error
@@ -147,7 +147,7 @@ def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
     if data.name == "articles":
         return load_articles(Path(data.labels), Path(data.articles_dir) if data.articles_dir else None, task)
     return load_files(
-        {split: Path(data[split]) if data[split] else None for split in ("train", "validation", "test")},
+        {split: Path(data[split]) if data[split] else None for split in SPLITS},
         task,
         seed=seed,
         text_column=data.text_column,

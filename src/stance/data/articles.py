@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, make_datasets
+from stance.data.labelled import DatasetDict, make_datasets, why_bad_label
 from stance.data.rows import BadRow, DataError, read_file
 from stance.schema import TaskSpec
 
@@ -80,8 +80,8 @@ def _why_bad(values: dict[str, Any], task: TaskSpec) -> str | None:
         if not isinstance(values.get(name), type_):
             return f"{name!r} must be {type_.__name__}, not {values.get(name)!r}"
     for name in ("label", "label_2"):
-        if values[name] not in task.labels:
-            return f"{name!r} is {values[name]!r}, not one of {', '.join(task.labels)}"
+        if reason := why_bad_label(values, name, task):
+            return reason
     return None
 
 

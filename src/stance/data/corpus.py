@@ -7,8 +7,8 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, check_rows, make_datasets
-from stance.data.rows import BadRow, DataError, read_file
+from stance.data.labelled import DatasetDict, make_datasets, read_labelled
+from stance.data.rows import BadRow, DataError
 from stance.schema import TaskSpec
 
 SPLITS = ("train", "validation", "test")
@@ -32,7 +32,7 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     bad: list[tuple[Path, BadRow]] = []
     for file in files:
-        rows, bad_rows = check_rows(file, read_file(file), task)
+        rows, bad_rows = read_labelled(file, task)
         bad += bad_rows
         bad += [(file, BadRow(r.line, "no 'doc'", r.values)) for r in rows if not r.values.get("doc")]
         found += _with_context(file.stem, [row.values for row in rows if row.values.get("doc")])

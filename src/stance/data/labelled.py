@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stance.data.rows import BadRow, DataError, Row, read_file
+from stance.data.rows import BadRow, DataError, Row, no_column, read_file
 from stance.schema import MissingExtraError, Sentence, TaskSpec
 
 try:
@@ -26,29 +26,30 @@ NUMBER_COLUMNS = ("sent", "start", "end")
 VALIDATION_PART = 10
 
 
-def check_rows(
+def read_labelled(
     file: Path,
-    rows: Iterable[Row | BadRow],
     task: TaskSpec,
     *,
     text_column: str = "text",
     label_column: str = "label",
 ) -> tuple[list[Row], list[tuple[Path, BadRow]]]:
-    """Tell the usable rows of a labelled file from the others.
+    """Read a labelled file, and tell its usable rows from the others.
 
     Args:
-        file: where they are from.
-        rows: as they were read.
+        file: CSV or JSONL.
         task: its labels are the valid ones.
         text_column: the column that holds the sentence; it is renamed to `text`.
         label_column: the column that holds the label; it is renamed to `label`.
 
     Returns:
         The usable rows, and file and reason of each other row.
+
+    Raises:
+        DataError: if the file cannot be read at all.
     """
     good: list[Row] = []
     bad: list[tuple[Path, BadRow]] = []
-    for row in rows:
+    for row in read_file(file):
         if isinstance(row, Row):
             values = dict(row.values)
             reason = _rename(values, text_column, "text") or _rename(values, label_column, "label")
@@ -63,7 +64,7 @@ def check_rows(
 
 def _rename(values: dict[str, Any], column: str, name: str) -> str | None:
     if column not in values:
-        return f"no column {column!r} (there are {', '.join(map(repr, values)) or 'none'})"
+        return no_column(column, values)
     if column != name and name in values:
         return f"has both a column {column!r} and a column {name!r}; rename the latter"
     values[name] = values.pop(column)
@@ -78,14 +79,19 @@ def _why_bad(values: Mapping[str, Any], task: TaskSpec) -> str | None:
     if not (values["text"] or "").strip():
         return "'text' is empty"
     for column in ("label", "label_2"):
-        label = values.get(column)
-        if label not in task.labels and (label or column == "label"):
-            return f"{column!r} is {label!r}, not one of {', '.join(task.labels)}"
+        if (values.get(column) or column == "label") and (reason := why_bad_label(values, column, task)):
+            return reason
     for column in NUMBER_COLUMNS:
         value = values.get(column)
         if value not in (None, "") and not (str(value).isascii() and str(value).isdigit() and len(str(value)) < 10):
             return f"{column!r} must be a whole number, not {value!r}"
     return None
+
+
+def why_bad_label(values: Mapping[str, Any], column: str, task: TaskSpec) -> str | None:
+    """Why the label in a column is none of the task, or None."""
+    label = values.get(column)
+    return None if label in task.labels else f"{column!r} is {label!r}, not one of {', '.join(task.labels)}"
 
 
 def make_datasets(splits: Mapping[str, Sequence[Mapping[str, Any]]], task: TaskSpec) -> DatasetDict:
@@ -157,7 +163,7 @@ def load_files(
     for split, file in files.items():
         if file is None:
             continue
-        rows, bad_rows = check_rows(file, read_file(file), task, text_column=text_column, label_column=label_column)
+        rows, bad_rows = read_labelled(file, task, text_column=text_column, label_column=label_column)
         bad += bad_rows
         if not rows and not bad_rows:
             raise DataError(f"{file} holds no rows")

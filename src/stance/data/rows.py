@@ -70,12 +70,20 @@ def read_file(file: Path) -> Iterator[Row | BadRow]:
     format_ = file_format(file)
     if format_ == "lines":
         raise DataError(f"{file}: labelled data are .csv or .jsonl, with columns 'text' and 'label'")
+    with open_file(file) as stream:
+        yield from read_rows(stream, format_, name=str(file))
+
+
+def open_file(file: Path) -> BinaryIO:
+    """Open a file for `read_rows`.
+
+    Raises:
+        DataError: if it cannot be opened.
+    """
     try:
-        stream = file.open("rb")
+        return file.open("rb")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from None
-    with stream:
-        yield from read_rows(stream, format_, name=str(file))
 
 
 def read_rows(
@@ -123,7 +131,8 @@ def _json_row(line: int, content: str) -> Row | BadRow:
         values = json.loads(content)
     except (ValueError, RecursionError) as error:
         return BadRow(line, f"not JSON: {error}", content)
-    if _why_broken(json.dumps(values, ensure_ascii=False)):
+    # Only an escape can put half of a pair into text that is UTF-8.
+    if "\\u" in content and _why_broken(json.dumps(values, ensure_ascii=False)):
         return BadRow(line, "holds half of a surrogate pair (\\ud800 to \\udfff)", content)
     if not isinstance(values, dict):
         return BadRow(line, f"not a JSON object but {type(values).__name__}", values)
@@ -162,6 +171,11 @@ def _csv_rows(
         line = reader.line_num + 1
     if not header:
         raise DataError(f"{name} is empty; its first line must name the columns")
+
+
+def no_column(column: str, columns: Iterable[str]) -> str:
+    """The reason why a row cannot be used that lacks a column."""
+    return f"no column {column!r} (there are {', '.join(map(repr, columns)) or 'none'})"
 
 
 def _why_broken(text: str) -> str | None:

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from stance.atomic import whole_file
+from stance.data.corpus import SPLITS
 from stance.data.duplicates import are_formulae, find_duplicates
 
 FOLDS = 10
@@ -52,9 +53,7 @@ def make_splits(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     for fold, (_, members) in enumerate(folds):
         for row in members:
             split_of_doc[rows[row]["doc"]] = SPLIT_OF_FOLD.get(fold, "train")
-    return {
-        split: [doc for doc in documents if split_of_doc[doc] == split] for split in ("train", "validation", "test")
-    }
+    return {split: [doc for doc in documents if split_of_doc[doc] == split] for split in SPLITS}
 
 
 def write_splits(splits: Mapping[str, Sequence[str]], file: Path) -> None:

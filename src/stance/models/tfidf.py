@@ -118,7 +118,7 @@ class TfidfModel:
             skops.io.exceptions.UntrustedTypesFoundException: if the file holds a type that no baseline has.
         """
         with warnings.catch_warnings():
-            # The predictions under every scikit-learn from 1.7 on are tested to be the same.
+            # Tests hold the predictions to be the same under the pinned scikit-learn and the newest.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             return cls(skops.io.load(folder / PIPELINE_FILE, trusted=TRUSTED), task)
 
