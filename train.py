@@ -1,6 +1,6 @@
 """Train a stance classifier: `python train.py --help` shows what can be set."""
 
-from stance.config import folder, load_data, script, settings, task_spec
+from stance.config import choice, folder, load_data, script, settings, task_spec
 from stance.evaluation.metrics import spread
 from stance.evaluation.report import folds_table, summary_table
 from stance.training import cross_validate, train
@@ -12,7 +12,7 @@ def main(cfg):
     task, model = task_spec(cfg.task), settings(cfg.model)
     dataset = load_data(cfg.data, task, seed=cfg.seed)
     if cfg.cross_validation:
-        report = folder(cfg.report, "reports/tfidf-cross-validation", "report")
+        report = folder(cfg.report, f"reports/{choice('model')}-cross-validation", "report")
         folds = cross_validate(
             dataset,
             folds=cfg.cross_validation,
@@ -23,8 +23,8 @@ def main(cfg):
         )
         print(folds_table(folds), f"figures: {report}", sep="\n")
         return spread(folds)["mean"]["macro_f1"]
-    out = folder(cfg.out, "models/tfidf", "model")
-    report = folder(cfg.report, "reports/tfidf", "report")
+    out = folder(cfg.out, f"models/{choice('model')}", "model")
+    report = folder(cfg.report, f"reports/{out.name}", "report")
     metrics = train(
         dataset,
         task=task,
@@ -34,6 +34,7 @@ def main(cfg):
         report=report,
         data_name=cfg.data.name,
         test=cfg.test,
+        resume=cfg.resume,
     )
     print(summary_table(metrics), f"model: {out}", f"report: {report / 'report.md'}", sep="\n")
     return metrics["validation"]["macro_f1"]

@@ -1,10 +1,11 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from stance.data.labelled import load_files
-from stance.models.tfidf import TfidfSettings
+from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.schema import TaskSpec
 from stance.training import train
 
@@ -47,6 +48,61 @@ def tiny_model(tiny_files: dict[str, Path], tmp_path_factory: pytest.TempPathFac
         load_files(tiny_files, TaskSpec(), seed=1),
         task=TaskSpec(),
         settings=TfidfSettings(),
+        seed=1,
+        out=folder,
+        report=folder.parent / "report",
+        data_name="tiny",
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained BERT of two layers that knows the words of the tiny data, as a folder."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel
+
+    words = sorted({word for row in tiny_rows() for word in re.findall(r"\w+|[^\w\s]", str(row["text"]).lower())})
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters), *words]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def tiny_settings(encoder: Path, **changes: object) -> TransformerSettings:
+    defaults = {"encoder": str(encoder), "max_length": 32, "epochs": 30, "patience": 30, "learning_rate": 3e-3}
+    return TransformerSettings(**{**defaults, "batch_size": 8, "freeze_embeddings": False, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("transformer") / "tiny"
+    train(
+        load_files(tiny_files, TaskSpec(), seed=1),
+        task=TaskSpec(),
+        settings=tiny_settings(tiny_encoder),
         seed=1,
         out=folder,
         report=folder.parent / "report",

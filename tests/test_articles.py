@@ -77,7 +77,7 @@ def test_context_is_the_sentences_before_in_the_article(tmp_path: Path, folder: 
     (folder / "b.txt").write_bytes(ARTICLE.encode())
     labels = write_labels(tmp_path, *(row(i, file=name) for name in ("a.txt", "b.txt") for i in range(3)))
     contexts = load_articles(labels, folder, TASK)["test"]["context"][:]
-    assert contexts == ["", FOLDED[0], f"{FOLDED[0]} {FOLDED[1]}"] * 2
+    assert contexts == ["", FOLDED[0], f"{FOLDED[0]}\n{FOLDED[1]}"] * 2
 
 
 @pytest.mark.parametrize("remedy", ["data.articles_dir=DIR", "$STANCE_ARTICLES"])

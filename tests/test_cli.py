@@ -14,7 +14,7 @@ import pytest
 
 from stance import LABELS
 from stance.cli import main
-from stance.prediction import BATCH_SIZE
+from stance.models import BATCH_SIZE
 
 TEXTS = [
     "Peru urged the Council to lift the arms embargo at once.",

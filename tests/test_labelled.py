@@ -345,7 +345,7 @@ def test_context_is_the_sentences_before_in_the_document(corpus_rows: list[dict[
     before: dict[str, list[str]] = {}
     for row in corpus_rows:
         if row["file"] != "contrast_sets":
-            assert row["context"] == " ".join(before.setdefault(row["doc"], []))
+            assert row["context"] == "\n".join(before.setdefault(row["doc"], []))
             before[row["doc"]].append(row["text"])
     assert max(map(len, before.values())) > 2
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stance.config import CONF, register, settings, task_spec
-from stance.models.tfidf import TfidfSettings
+from stance.models.settings import TfidfSettings
 from stance.schema import StanceError, TaskSpec
 
 ROOT = CONF.parent

@@ -1,4 +1,4 @@
-"""The command line: `stance predict`, `stance data audit`, `stance data split`."""
+"""The command line: `stance predict`, `stance export`, `stance data audit`, `stance data split`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from stance import __version__
 from stance.atomic import whole_file
 from stance.data.rows import FORMATS, BadRow, Row, file_format, no_column, open_file, read_rows
-from stance.prediction import BATCH_SIZE, load, predict
-from stance.schema import Prediction, StanceError
+from stance.models import BATCH_SIZE
+from stance.prediction import load, predict
+from stance.schema import Prediction, StanceError, TruncationWarning
 
 EXIT_ERROR = 1
 EXIT_REJECTED = 3
@@ -66,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        code: int = options.run(options)
+        with _truncation_told_once():
+            code: int = options.run(options)
         sys.stdout.flush()
     except StanceError as error:
         print(f"stance: error: {error}", file=sys.stderr)
@@ -78,6 +81,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+@contextmanager
+def _truncation_told_once() -> Iterator[None]:
+    """Sum up what the warnings of all batches say, in one line."""
+    told: list[TruncationWarning] = []
+    show = warnings.showwarning
+
+    def keep(message: Warning | str, *details: Any, **options: Any) -> None:
+        if isinstance(message, TruncationWarning):
+            told.append(message)
+        else:
+            show(message, *details, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TruncationWarning)
+        warnings.showwarning = keep
+        yield
+    if told:
+        print(f"stance: {TruncationWarning(sum(w.count for w in told), told[0].max_length)}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,6 +143,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_predict, parser=command)
 
+    command = commands.add_parser(
+        "export",
+        help="make a small model folder of a trained transformer",
+        description="Export a transformer that train.py wrote to ONNX in int8, check it and calibrate it on labelled "
+        "validation data, and write a model folder with nothing but what predict needs.",
+    )
+    command.add_argument("model", metavar="DIR", type=Path, help="the trained model's folder")
+    command.add_argument("out", metavar="OUT", type=Path, help="the model folder to write")
+    command.add_argument(
+        "--validation",
+        metavar="FILE",
+        type=Path,
+        help="labelled sentences, CSV or JSONL (default: the validation split of the corpus)",
+    )
+    _add_corpus(command)
+    command.set_defaults(run=_export)
+
     data = commands.add_parser("data", help="check and split the labelled corpus", description="The labelled corpus.")
     data_commands = data.add_subparsers(required=True, metavar="COMMAND")
     for name, run, about in (
@@ -131,16 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         ("split", _split, "make the fixed train / validation / test split of the corpus anew"),
     ):
         command = data_commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
-        command.add_argument(
-            "--corpus", metavar="DIR", type=Path, default=Path("data/corpus"), help="default: data/corpus"
-        )
-        command.add_argument(
-            "--splits",
-            metavar="FILE",
-            type=Path,
-            default=Path("data/splits.json"),
-            help="default: data/splits.json",
-        )
+        _add_corpus(command)
         command.set_defaults(run=run)
         if name == "audit":
             command.add_argument(
@@ -149,6 +180,11 @@ def _parser() -> argparse.ArgumentParser:
                 help="also list labels that a cross-validated baseline doubts (two or three minutes; needs cleanlab)",
             )
     return parser
+
+
+def _add_corpus(command: argparse.ArgumentParser) -> None:
+    for name, default in (("corpus", "data/corpus"), ("splits", "data/splits.json")):
+        command.add_argument(f"--{name}", metavar="PATH", type=Path, default=Path(default), help=f"default: {default}")
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -315,6 +351,21 @@ class _CsvWriter(_JsonlWriter):
         """Write a row with its prediction."""
         figures = [prediction.confidence, *prediction.probabilities.values()]
         self.writer.writerow([*values.values(), prediction.label, *(f"{p:.6f}" for p in figures)])
+
+
+def _export(options: argparse.Namespace) -> int:
+    from stance.data.corpus import load_corpus
+    from stance.data.labelled import load_files
+    from stance.training import export_folder
+
+    task = load(options.model).task
+    if options.validation:
+        validation = load_files({"validation": options.validation}, task, seed=0)["validation"]
+    else:
+        validation = load_corpus(options.corpus, options.splits, task)["validation"]
+    metrics = export_folder(options.model, options.out, validation)
+    print(f"{options.out}: macro-F1 {metrics['macro_f1']:.3f} on {metrics['sentences']:,} validation sentences")
+    return 0
 
 
 def _audit(options: argparse.Namespace) -> int:

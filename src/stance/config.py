@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("train.py and evaluate.py", "train") from error
 
-from stance.models.tfidf import TfidfSettings
+from stance.models.settings import TfidfSettings, TransformerSettings
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -82,6 +82,7 @@ class TrainConfig:
     out: str | None = None
     report: str | None = None
     test: bool = True
+    resume: bool = False
     cross_validation: int = 0
 
 
@@ -102,9 +103,13 @@ def register() -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(group="task", name="schema", node=TaskConfig)
-    store.store(group="model", name="tfidf_schema", node=TfidfSettings)
-    for name, node in (("corpus", CorpusConfig), ("articles", ArticlesConfig), ("file", FileConfig)):
-        store.store(group="data", name=f"{name}_schema", node=node)
+    groups: dict[str, dict[str, Any]] = {
+        "model": {"tfidf": TfidfSettings, "transformer": TransformerSettings},
+        "data": {"corpus": CorpusConfig, "articles": ArticlesConfig, "file": FileConfig},
+    }
+    for group, nodes in groups.items():
+        for name, node in nodes.items():
+            store.store(group=group, name=f"{name}_schema", node=node)
 
 
 def script(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
@@ -126,7 +131,13 @@ def script(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], An
 
         register()
         main: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
-        return main
+
+        @functools.wraps(function)
+        def with_flags() -> Any:
+            sys.argv = ["resume=true" if argument == "--resume" else argument for argument in sys.argv]
+            return main()
+
+        return with_flags
 
     return decorate
 
@@ -158,6 +169,11 @@ def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
 def settings(model: DictConfig) -> Any:
     """The hyperparameters of a config, as the dataclass that its schema is."""
     return OmegaConf.to_object(model)
+
+
+def choice(group: str) -> str:
+    """The name of the file that was chosen in a group of `conf/`."""
+    return str(HydraConfig.get().runtime.choices[group])
 
 
 def folder(configured: str | None, default: str, name: str) -> Path:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from stance.models import BATCH_SIZE
 from stance.schema import Prediction, Sentence
 
 if TYPE_CHECKING:
     from stance.models import StanceModel
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-BATCH_SIZE = 1024
-
 _loaded: dict[tuple[Path, int], StanceModel] = {}
 _loading = threading.Lock()
 
@@ -84,8 +83,8 @@ def predict(
 
     Args:
         text: a sentence, or sentences.
-        context: the text before the sentence; for several, as many texts or `None`. A model that reads
-            single sentences, as the TF-IDF baseline does, ignores it.
+        context: the text before the sentence, best with a sentence a line, of which a transformer reads the last
+            few; for several, as many texts or `None`. The TF-IDF baseline ignores it.
         model: a model folder, a model that `load` gave, or nothing: then as in `load`.
         batch_size: how many sentences are held as features at a time; it bounds memory and does not
             change the result.
@@ -112,12 +111,12 @@ def predict(
     if model is None or isinstance(model, (str, os.PathLike)):
         model = load(model)
 
-    predictions: list[Prediction] = []
-    for start in range(0, len(sentences), batch_size):
-        probabilities = model.predict_proba(sentences[start : start + batch_size])
-        labels = model.task.labels
-        for best, row in zip(probabilities.argmax(axis=1).tolist(), probabilities.tolist(), strict=True):
-            predictions.append(Prediction(labels[best], dict(zip(labels, row, strict=True))))
+    probabilities = model.predict_proba(sentences, batch_size=batch_size)
+    labels = model.task.labels
+    predictions = [
+        Prediction(labels[best], dict(zip(labels, row.tolist(), strict=True)))
+        for best, row in zip(probabilities.argmax(axis=1).tolist(), probabilities, strict=True)
+    ]
     return predictions[0] if isinstance(text, str) else predictions
 
 

@@ -20,6 +20,23 @@ class MissingExtraError(StanceError, ImportError):
         super().__init__(f"{feature} needs packages that are not installed: pip install 'embargo-stance[{extra}]'")
 
 
+class TruncationWarning(UserWarning):
+    """Sentences were longer than a model reads, and lost their end.
+
+    Args:
+        count: how many.
+        max_length: what the model reads, in tokens.
+    """
+
+    def __init__(self, count: int, max_length: int) -> None:
+        super().__init__(count, max_length)
+        self.count = count
+        self.max_length = max_length
+
+    def __str__(self) -> str:
+        return f"{self.count} sentence(s) are longer than the {self.max_length} tokens that the model reads: cut"
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """What is classified: the labels in their order, and those among them that are stances.
@@ -60,7 +77,7 @@ class Sentence:
 
     Args:
         text: the sentence.
-        context: the text before it in its document; empty where there is none or it is not known.
+        context: the text before it in its document, a sentence a line; empty where there is none or it is not known.
         doc: the document's name.
         start: character offset of the sentence in its document, or -1 where it is not known.
         end: character offset behind its last character, or -1.

@@ -5,20 +5,33 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from stance.atomic import check_replaceable, whole_folder
-from stance.data.labelled import Dataset, DatasetDict, concatenate_datasets, fingerprint, label_names, pick_split
+from stance.data.labelled import (
+    Dataset,
+    DatasetDict,
+    concatenate_datasets,
+    fingerprint,
+    hold_out,
+    label_names,
+    pick_split,
+    sentences,
+)
 from stance.evaluation.evaluate import evaluate, score, write_json
 from stance.evaluation.metrics import spread
 from stance.evaluation.report import METRICS_FILE
 from stance.models.card import model_card
-from stance.models.folder import MODEL_FILE, SavableModel, load_model, save_model
-from stance.models.tfidf import TfidfSettings, fit_tfidf
+from stance.models.folder import MODEL_FILE, SavableModel, load_model, read_description, save_model
+from stance.models.settings import TfidfSettings, TransformerSettings
+from stance.models.tfidf import fit_tfidf
 from stance.schema import StanceError, TaskSpec
+
+if TYPE_CHECKING:
+    from stance.models.onnx import OnnxModel
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +42,13 @@ def train(
     dataset: DatasetDict,
     *,
     task: TaskSpec,
-    settings: TfidfSettings,
+    settings: TfidfSettings | TransformerSettings,
     seed: int,
     out: str | os.PathLike[str],
     report: str | os.PathLike[str],
     data_name: str,
     test: bool = True,
+    resume: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Train, save the model folder, and write the report folder.
 
@@ -47,6 +61,7 @@ def train(
         report: the report folder to write: on `test` where it is wanted and there is one, else on `validation`.
         data_name: what the data are called in the model folder and the report.
         test: whether to look at the test split; a search for hyperparameters must not.
+        resume: whether to continue a transformer's training that was cut off.
 
     Returns:
         Metrics by split: `validation`, and `test` where it was looked at. Those of the report are of the
@@ -59,26 +74,27 @@ def train(
     check_replaceable(report, marker=METRICS_FILE)
     train_split, validation_split = pick_split(dataset, "train"), pick_split(dataset, "validation")
     log.info("training on %s sentences", f"{len(train_split):,}")
-    model = fit(train_split, task=task, settings=settings, seed=seed)
-    log.info("measuring")
-    validation, _ = score(model, validation_split, seed=seed)
-    training_data = {
-        "name": data_name,
-        "sha256": fingerprint(train_split),
-        "sentences": len(train_split),
-        "documents": len(set(train_split["doc"])),
-    }
-    save_model(
-        model,
-        out,
-        info={
-            "settings": vars(settings),
-            "seed": seed,
-            "training_data": training_data,
-            "validation": {k: v for k, v in validation.items() if k not in ("slices", "confusion_matrix")},
-        },
-        card=model_card(task, training_data, validation),
+    model = fit(
+        train_split,
+        validation_split,
+        task=task,
+        settings=settings,
+        seed=seed,
+        checkpoints=f"{os.fspath(out)}.checkpoints",
+        resume=resume,
     )
+    log.info("measuring")
+    info = {
+        "settings": vars(settings),
+        "seed": seed,
+        "training_data": {
+            "name": data_name,
+            "sha256": fingerprint(train_split),
+            "sentences": len(train_split),
+            "documents": len(set(train_split["doc"])),
+        },
+    }
+    validation = _save(model, out, info, validation_split)
     split = "test" if test and "test" in dataset else "validation"
     reported = evaluate(
         load_model(Path(out)),
@@ -90,14 +106,92 @@ def train(
     return {"validation": validation, split: reported}
 
 
-def fit(dataset: Dataset, *, task: TaskSpec, settings: TfidfSettings, seed: int) -> SavableModel:
-    """Fit a model on a labelled dataset.
+def _save(
+    model: SavableModel, out: str | os.PathLike[str], info: dict[str, Any], validation_split: Dataset
+) -> dict[str, Any]:
+    """Measure a model on validation and save it with what was found, which is returned."""
+    validation, _ = score(model, validation_split, seed=info["seed"])
+    kept = {k: v for k, v in validation.items() if k not in ("slices", "confusion_matrix")}
+    card = model_card(model.kind, info["settings"], model.task, info["training_data"], validation)
+    save_model(model, out, info={**info, "validation": kept}, card=card)
+    return validation
+
+
+def export_folder(
+    folder: str | os.PathLike[str], out: str | os.PathLike[str], validation_split: Dataset
+) -> dict[str, Any]:
+    """Export a trained transformer anew, and save a model folder with nothing but what is served.
+
+    Args:
+        folder: a model folder that `train` wrote.
+        out: the model folder to write.
+        validation_split: what the export is checked and calibrated on, with the model's labels.
+
+    Returns:
+        The metrics of the exported model on `validation_split`.
 
     Raises:
-        StanceError: if a label has too few documents.
+        StanceError: if `folder` holds no transformer's weights, the export fails its checks, or `out` may not be
+            replaced.
     """
-    texts, documents = list(dataset["text"]), list(dataset["doc"])
-    return fit_tfidf(texts, label_names(dataset), documents, task=task, settings=settings, seed=seed)
+    from stance.models.export import serve
+    from stance.models.transformer import load_classifier
+
+    check_replaceable(out, marker=MODEL_FILE)
+    description = read_description(Path(folder))
+    model = load_model(Path(folder))
+    classifier = load_classifier(Path(folder), model.task)
+    inputs = cast("OnnxModel", model).inputs
+    served = serve(classifier, inputs, sentences(validation_split), list(validation_split["label"]), task=model.task)
+    info = {name: description[name] for name in ("settings", "seed", "training_data")}
+    return _save(served, out, info, validation_split)
+
+
+def fit(
+    train_split: Dataset,
+    validation_split: Dataset | None,
+    *,
+    task: TaskSpec,
+    settings: TfidfSettings | TransformerSettings,
+    seed: int,
+    checkpoints: str | os.PathLike[str],
+    resume: bool = False,
+) -> SavableModel:
+    """Fit the model that the settings are of.
+
+    Args:
+        train_split: what it learns from.
+        validation_split: what a transformer's best epoch and temperature are chosen on, by default a tenth of the
+            training documents; the baseline does without.
+        task: the labels.
+        settings: hyperparameters.
+        seed: governs everything drawn by chance.
+        checkpoints: where a transformer's unfinished training lies.
+        resume: whether to continue it.
+
+    Raises:
+        StanceError: if the data do not make a model, or there is nothing that can be resumed.
+    """
+    labels, documents = label_names(train_split), list(train_split["doc"])
+    if isinstance(settings, TfidfSettings):
+        if resume:
+            raise StanceError("the baseline trains in seconds and has nothing to resume; leave --resume out")
+        texts = list(train_split["text"])
+        return fit_tfidf(texts, labels, documents, task=task, settings=settings, seed=seed)
+    from stance.models.transformer import fit_transformer
+
+    if validation_split is None:
+        kept, held_out = hold_out(labels, documents, seed=seed)
+        train_split, validation_split = train_split.select(kept), train_split.select(held_out)
+    return fit_transformer(
+        (sentences(train_split), list(train_split["label"])),
+        (sentences(validation_split), list(validation_split["label"])),
+        task=task,
+        settings=settings,
+        seed=seed,
+        checkpoints=Path(checkpoints),
+        resume=resume,
+    )
 
 
 def cross_validate(
@@ -105,7 +199,7 @@ def cross_validate(
     *,
     folds: int,
     task: TaskSpec,
-    settings: TfidfSettings,
+    settings: TfidfSettings | TransformerSettings,
     seed: int,
     report: str | os.PathLike[str],
 ) -> list[dict[str, Any]]:
@@ -136,7 +230,14 @@ def cross_validate(
     by_document = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     splits = by_document.split(labels, labels, documents)
     for train_rows, held_out in tqdm(splits, total=folds, desc="cross-validation", unit="fold", disable=None):
-        model = fit(pooled.select(train_rows), task=task, settings=settings, seed=seed)
+        model = fit(
+            pooled.select(train_rows),
+            None,
+            task=task,
+            settings=settings,
+            seed=seed,
+            checkpoints=f"{os.fspath(report)}.checkpoints",
+        )
         results.append(score(model, pooled.select(held_out), seed=seed)[0])
     with whole_folder(report, marker=CROSS_VALIDATION_FILE) as folder:
         write_json(

@@ -54,7 +54,7 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
                 "doc": name,
                 "sent": len(context) + 1,
                 "text": text,
-                "context": " ".join(context),
+                "context": "\n".join(context),
                 **{column: values[column] for column in ("start", "end", "label", "label_2", "holder")},
             }
         )

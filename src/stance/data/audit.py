@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from stance.data.corpus import SPLITS, read_corpus, read_splits
 from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, are_formulae, find_duplicates
-from stance.models.tfidf import TfidfSettings, fit_tfidf
+from stance.models.settings import TfidfSettings
+from stance.models.tfidf import fit_tfidf
 from stance.schema import LABELS, MissingExtraError, Sentence, TaskSpec
 
 MIN_NGRAM_SENTENCES = 20

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, make_datasets, read_labelled
+from stance.data.labelled import DatasetDict, make_datasets, read_labelled, with_context
 from stance.data.rows import BadRow, DataError
 from stance.schema import TaskSpec
 
@@ -19,7 +19,7 @@ CONTRAST_SETS = "contrast_sets"
 def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
     """Every row of the corpus, by file name and in reading order, with `file` and `context` added.
 
-    `context` is the text of the sentences before it in the document.
+    `context` is the sentences before it in the document, one a line.
 
     Raises:
         DataError: if the folder holds no corpus, or a row is bad; lists the bad rows of all files.
@@ -35,22 +35,13 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
         rows, bad_rows = read_labelled(file, task)
         bad += bad_rows
         bad += [(file, BadRow(r.line, "no 'doc'", r.values)) for r in rows if not r.values.get("doc")]
-        found += _with_context(file.stem, [row.values for row in rows if row.values.get("doc")])
+        values = [{**row.values, "file": file.stem} for row in rows if row.values.get("doc")]
+        for row in values:
+            row |= {flag: bool(row.get(flag)) for flag in ("mixed", "implicit")}
+        found += [{**row, "context": ""} for row in values] if file.stem == CONTRAST_SETS else with_context(values)
     if bad:
         raise DataError.of_rows(bad)
     return found
-
-
-def _with_context(name: str, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    before: list[str] = []
-    doc = None
-    for row in rows:
-        if row["doc"] != doc:
-            before, doc = [], row["doc"]
-        context = "" if name == CONTRAST_SETS else " ".join(before)
-        before.append(row["text"])
-        flags = {flag: bool(row.get(flag)) for flag in ("mixed", "implicit")}
-        yield {**row, **flags, "file": name, "context": context}
 
 
 def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:

@@ -144,7 +144,8 @@ def load_files(
 ) -> DatasetDict:
     """Read a user's own labelled files.
 
-    Rows without a `doc` are documents of their own. If there is training data and no validation file, a tenth
+    Rows without a `doc` are documents of their own; rows with `doc` and `sent` and without `context` get the sentences
+    before them as context. If there is training data and no validation file, a tenth
     of the training documents, with the labels in proportion, becomes the validation split.
 
     Args:
@@ -167,28 +168,58 @@ def load_files(
         bad += bad_rows
         if not rows and not bad_rows:
             raise DataError(f"{file} holds no rows")
-        splits[split] = [{**row.values, "doc": row.values.get("doc") or f"{split}:{row.line}"} for row in rows]
+        values = with_context([row.values for row in rows])
+        splits[split] = [
+            {**v, "doc": v.get("doc") or f"{split}:{row.line}"} for v, row in zip(values, rows, strict=True)
+        ]
     if bad:
         raise DataError.of_rows(bad)
     if not splits:
         raise DataError("no labelled file was named; give data.train=FILE, data.validation=FILE or data.test=FILE")
     _refuse_shared_documents(splits)
     if "train" in splits and "validation" not in splits:
-        splits["train"], splits["validation"] = _hold_out(splits["train"], seed)
+        train = splits["train"]
+        kept, held_out = hold_out([row["label"] for row in train], [row["doc"] for row in train], seed=seed)
+        splits["train"], splits["validation"] = [train[i] for i in kept], [train[i] for i in held_out]
     return make_datasets(splits, task)
 
 
-def _hold_out(rows: list[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    documents = [row["doc"] for row in rows]
-    labels = [row["label"] for row in rows]
+def with_context(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each row that has `doc` and `sent`, and no `context`, the rows of its document before it, a line each."""
+    before: dict[str, list[str]] = {}
+    result = []
+    for row in rows:
+        if row.get("doc") and row.get("sent") not in (None, "") and row.get("context") is None:
+            context = before.setdefault(row["doc"], [])
+            result.append({**row, "context": "\n".join(context)})
+            context.append(row["text"])
+        else:
+            result.append(row)
+    return result
+
+
+def hold_out(labels: Sequence[str], documents: Sequence[str], *, seed: int) -> tuple[list[int], list[int]]:
+    """Set a tenth of the documents aside for validation, with the labels in proportion.
+
+    Args:
+        labels: each row's label.
+        documents: each row's document.
+        seed: governs which documents.
+
+    Returns:
+        The numbers of the rows that are kept, and of those set aside.
+
+    Raises:
+        DataError: if there are too few documents.
+    """
     folds = min(VALIDATION_PART, len(set(documents)), max(labels.count(label) for label in set(labels)))
     if folds < 2:
         raise DataError(
-            "the training file is too small to set a validation part aside by document; give data.validation=FILE"
+            "the training data are too small to set a validation part aside by document; give data.validation=FILE"
         )
-    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, labels, documents)
-    train, validation = next(iter(split))
-    return [rows[i] for i in train], [rows[i] for i in validation]
+    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, documents)
+    kept, held_out = next(iter(split))
+    return kept.tolist(), held_out.tolist()
 
 
 def _refuse_shared_files(files: Mapping[str, Path | None]) -> None:

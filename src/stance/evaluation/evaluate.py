@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stance.atomic import check_replaceable, whole_folder
 from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
 from stance.evaluation.metrics import MAX_SLICES, compute_metrics, length_slice
 from stance.evaluation.report import METRICS_FILE, write_report
 from stance.models import StanceModel
-from stance.prediction import BATCH_SIZE
-from stance.schema import Sentence
 
 
 def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str, Any], NDArray[np.float64]]:
@@ -33,7 +29,7 @@ def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str,
         The metrics (see `compute_metrics`) with the data's fingerprint, and the probabilities,
         shape (rows, labels).
     """
-    probabilities = predict_proba(model, sentences(dataset))
+    probabilities = model.predict_proba(sentences(dataset), progress=True)
     metrics = compute_metrics(
         label_names(dataset),
         probabilities,
@@ -43,16 +39,6 @@ def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str,
         slices=_slice_columns(dataset),
     )
     return {"data_sha256": fingerprint(dataset), **metrics}, probabilities
-
-
-def predict_proba(model: StanceModel, items: Sequence[Sentence]) -> NDArray[np.float64]:
-    """Probabilities in batches, with a progress bar on a terminal; shape (sentences, labels)."""
-    batches = range(0, len(items), BATCH_SIZE)
-    rows = [
-        model.predict_proba(items[start : start + BATCH_SIZE])
-        for start in tqdm(batches, desc="scoring", unit="batch", leave=False, disable=None)
-    ]
-    return np.concatenate(rows)
 
 
 def _slice_columns(dataset: Dataset) -> dict[str, list[str]]:

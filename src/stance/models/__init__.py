@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from stance.schema import Sentence, TaskSpec
@@ -11,12 +11,34 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+BATCH_SIZE = 1024
+
 
 class StanceModel(Protocol):
     """A trained model. Instances are read-only, so threads may share one."""
 
     task: TaskSpec
 
-    def predict_proba(self, sentences: Sequence[Sentence]) -> NDArray[np.float64]:
-        """Calibrated probabilities, shape (sentences, labels), columns in the order of `task.labels`."""
+    def predict_proba(
+        self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities of any number of sentences.
+
+        Args:
+            sentences: what to classify.
+            batch_size: how many are held as features at a time; it bounds memory and does not change the result.
+            progress: whether to show a progress bar, on a terminal.
+
+        Returns:
+            Shape (sentences, labels), columns in the order of `task.labels`.
+        """
         ...
+
+
+def batches(count: int, size: int, progress: bool) -> Iterator[slice]:
+    """Slices of at most `size` that cover `count` items, with a progress bar on a terminal where it is wanted."""
+    from tqdm import tqdm
+
+    starts = range(0, count, size)
+    for start in tqdm(starts, desc="scoring", unit="batch", leave=False, disable=None if progress else True):
+        yield slice(start, min(start + size, count))

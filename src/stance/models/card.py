@@ -13,10 +13,14 @@ except ImportError as error:
     raise MissingExtraError("a model card", "train") from error
 
 
-def model_card(task: TaskSpec, training_data: dict[str, Any], validation: dict[str, Any]) -> str:
+def model_card(
+    kind: str, settings: dict[str, Any], task: TaskSpec, training_data: dict[str, Any], validation: dict[str, Any]
+) -> str:
     """The card of a trained model, with its validation metrics.
 
     Args:
+        kind: of the model, as in its folder.
+        settings: its hyperparameters.
         task: the labels and the target.
         training_data: `name`, `sentences` and `documents` of what it was trained on.
         validation: its metrics on the validation split, as `compute_metrics` gives them.
@@ -38,7 +42,7 @@ def model_card(task: TaskSpec, training_data: dict[str, Any], validation: dict[s
         library_name="stance",
         pipeline_tag="text-classification",
         tags=["stance-detection", "arms-embargo"],
-        model_name="stance-tfidf",
+        model_name=f"stance-{kind}",
         eval_results=[
             EvalResult(metric_type=name.split()[0].lower(), metric_name=name, metric_value=round(value, 4), **dataset)
             for name, value in figures.items()
@@ -46,6 +50,12 @@ def model_card(task: TaskSpec, training_data: dict[str, Any], validation: dict[s
     )
     template = Path(__file__).with_name("card.md.jinja")
     card = ModelCard.from_template(
-        data, template_path=str(template), task=task, training_data=training_data, validation=validation
+        data,
+        template_path=str(template),
+        kind=kind,
+        settings=settings,
+        task=task,
+        training_data=training_data,
+        validation=validation,
     )
     return str(card) + "\n"

@@ -17,6 +17,7 @@ from stance.models import StanceModel
 from stance.schema import StanceError, TaskSpec
 
 if TYPE_CHECKING:
+    from stance.models.onnx import OnnxModel
     from stance.models.tfidf import TfidfModel
 
 MODEL_FILE = "model.json"
@@ -31,6 +32,7 @@ class SavableModel(StanceModel, Protocol):
     """A model that can be written into a folder."""
 
     kind: str
+    packages: tuple[str, ...]
 
     def save(self, folder: Path) -> None:
         """Write the weights into an existing folder."""
@@ -57,8 +59,8 @@ def save_model(model: SavableModel, folder: str | os.PathLike[str], *, info: Map
             "kind": model.kind,
             "task": asdict(model.task),
             **info,
-            "versions": {name: metadata.version(name) for name in ("numpy", "scikit-learn", "skops")},
-            "sha256": {file.name: _sha256(file) for file in sorted(temporary.iterdir())},
+            "versions": {name: metadata.version(name) for name in model.packages},
+            "sha256": {file.name: file_sha256(file) for file in sorted(temporary.iterdir())},
         }
         text = json.dumps(description, indent=2, ensure_ascii=False)
         (temporary / MODEL_FILE).write_text(text + "\n", encoding="utf-8")
@@ -106,7 +108,7 @@ def load_model(folder: Path) -> StanceModel:
         raise ModelFolderError(f"{folder / MODEL_FILE} gives no SHA-256 for {missing[0]}; save the model again")
     for name, expected in hashes.items():
         try:
-            found = _sha256(folder / name)
+            found = file_sha256(folder / name)
         except OSError as error:
             raise ModelFolderError(f"{folder / name} cannot be read ({error.strerror}); restore it") from None
         if found != expected:
@@ -114,23 +116,26 @@ def load_model(folder: Path) -> StanceModel:
                 f"{folder / name} was altered since the model was saved (SHA-256 {found[:12]}…, "
                 f"{MODEL_FILE} says {expected[:12]}…); restore it or train again"
             )
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     try:
         return model_class.load(folder, task)
-    except (UntrustedTypesFoundException, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder} cannot be loaded as a {kind} model: {error}") from error
 
 
-def _model_class(kind: str, folder: Path) -> type[TfidfModel]:
+def _model_class(kind: str, folder: Path) -> type[TfidfModel] | type[OnnxModel]:
     if kind == "tfidf":
         from stance.models.tfidf import TfidfModel
 
         return TfidfModel
-    raise ModelFolderError(f"{folder} holds a model of kind {kind!r}; this version of stance knows: tfidf")
+    if kind == "transformer":
+        from stance.models.onnx import OnnxModel
+
+        return OnnxModel
+    raise ModelFolderError(f"{folder} holds a model of kind {kind!r}; this version of stance knows: tfidf, transformer")
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(1 << 20):

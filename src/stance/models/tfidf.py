@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.svm import LinearSVC
+from skops.io.exceptions import UntrustedTypesFoundException
 
+from stance.models import BATCH_SIZE, batches
+from stance.models.settings import TfidfSettings
 from stance.schema import Sentence, StanceError, TaskSpec
 
 PIPELINE_FILE = "pipeline.skops"
@@ -30,38 +31,6 @@ TRUSTED = [
     "sklearn.calibration._SigmoidCalibration",
     "stance.models.tfidf.NgramVectorizer",
 ]
-
-
-@dataclass
-class TfidfSettings:
-    """Hyperparameters of the baseline.
-
-    Args:
-        word_ngrams: longest word n-gram; punctuation marks count as words.
-        word_features: how many of the most frequent word n-grams are kept.
-        char_ngrams: longest character n-gram (the shortest has two characters), within words.
-        char_features: how many of the most frequent character n-grams are kept.
-        char_weight: weight of the character features beside the words' 1.
-        C: inverse regularization strength of the SVM.
-
-    Raises:
-        StanceError: if a value is out of its range.
-    """
-
-    word_ngrams: int = 3
-    word_features: int = 70_000
-    char_ngrams: int = 5
-    char_features: int = 40_000
-    char_weight: float = 0.5
-    C: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, least in (("word_ngrams", 1), ("word_features", 1), ("char_ngrams", 2), ("char_features", 1)):
-            if getattr(self, name) < least:
-                raise StanceError(f"model.{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("char_weight", "C"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise StanceError(f"model.{name} must be positive, not {getattr(self, name)}")
 
 
 class NgramVectorizer(TfidfVectorizer):  # type: ignore[misc]
@@ -94,6 +63,7 @@ class TfidfModel:
 
     kind = "tfidf"
     files = (PIPELINE_FILE,)
+    packages: tuple[str, ...] = ("numpy", "scikit-learn", "skops")
 
     def __init__(self, pipeline: Pipeline, task: TaskSpec) -> None:
         self.pipeline = pipeline
@@ -101,10 +71,14 @@ class TfidfModel:
         classes = list(pipeline.classes_)
         self._columns = [classes.index(label) for label in task.labels]
 
-    def predict_proba(self, sentences: Sequence[Sentence]) -> NDArray[np.float64]:
-        """Calibrated probabilities, shape (sentences, labels), columns in the order of `task.labels`."""
-        probabilities: NDArray[np.float64] = self.pipeline.predict_proba([s.text for s in sentences])
-        return probabilities[:, self._columns]
+    def predict_proba(
+        self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
+    ) -> NDArray[np.float64]:
+        """See `StanceModel`."""
+        probabilities = np.empty((len(sentences), len(self.task.labels)))
+        for batch in batches(len(sentences), batch_size, progress):
+            probabilities[batch] = self.pipeline.predict_proba([s.text for s in sentences[batch]])[:, self._columns]
+        return probabilities
 
     def save(self, folder: Path) -> None:
         """Write the pipeline into an existing folder."""
@@ -115,12 +89,15 @@ class TfidfModel:
         """Read the pipeline of a model folder. Nothing is unpickled.
 
         Raises:
-            skops.io.exceptions.UntrustedTypesFoundException: if the file holds a type that no baseline has.
+            ValueError: if the file holds a type that no baseline has.
         """
         with warnings.catch_warnings():
             # Tests hold the predictions to be the same under the pinned scikit-learn and the newest.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            return cls(skops.io.load(folder / PIPELINE_FILE, trusted=TRUSTED), task)
+            try:
+                return cls(skops.io.load(folder / PIPELINE_FILE, trusted=TRUSTED), task)
+            except UntrustedTypesFoundException as error:
+                raise ValueError(str(error)) from None
 
 
 def fit_tfidf(

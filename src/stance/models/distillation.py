@@ -1,0 +1,122 @@
+"""Making a small model of a large one: recombined sentences, a teacher's labels, fewer layers, a smaller vocabulary."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer
+from torch import nn
+
+from stance.schema import Sentence, StanceError
+
+# Where one clause ends and the next begins.
+CLAUSE = re.compile(r"(?<=[,;:–—])\s+|\s+(?=(?:but|and|while|although|because|if|unless|until|after|before)\b)")
+
+
+def recombine(sentences: Sequence[Sentence], count: int, *, seed: int) -> list[Sentence]:
+    """New sentences for a teacher to label: the beginning of one, the end of another, the context of either.
+
+    Args:
+        sentences: what they are made of.
+        count: how many to make.
+        seed: governs what is drawn.
+
+    Returns:
+        `count` sentences, or none if no sentence has two clauses.
+    """
+    divisible = [(parts, s.context) for s in sentences if len(parts := CLAUSE.split(s.text)) > 1]
+    if not divisible:
+        return []
+    rng = np.random.default_rng(seed)
+    made = []
+    for first, second, share in zip(*rng.integers(len(divisible), size=(2, count)), rng.random(count), strict=True):
+        (beginning, context), (end, _) = divisible[first], divisible[second]
+        cut = 1 + int(share * (len(beginning) - 1))
+        text = " ".join([*beginning[:cut], *end[max(1, len(end) - cut) :]])
+        made.append(Sentence(text, context))
+    return made
+
+
+def thin(encoder: transformers.PreTrainedModel, layers: int) -> None:
+    """Keep evenly spaced layers of an encoder, the last among them, as Sanh et al. (2019) start DistilBERT.
+
+    Raises:
+        StanceError: if the encoder has fewer.
+    """
+    for module in encoder.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == encoder.config.num_hidden_layers:
+                if layers > len(child):
+                    raise StanceError(f"model.layers={layers}: the encoder has {len(child)} layers")
+                kept = [child[(i + 1) * len(child) // layers - 1] for i in range(layers)]
+                setattr(module, name, nn.ModuleList(kept))
+                encoder.config.num_hidden_layers = layers
+                return
+    raise StanceError(f"model.layers={layers}: it is not known where this encoder has its layers; leave it out")
+
+
+def prune_vocabulary(
+    encoder: transformers.PreTrainedModel, tokenizer: Tokenizer, size: int, texts: Iterable[str]
+) -> Tokenizer:
+    """Drop the tokens of an English WordPiece vocabulary that English news does without.
+
+    Kept are the special tokens, those of `texts`, single Latin letters, digits and punctuation marks, so that any word
+    can still be spelt; then the most frequent, as WordPiece vocabularies list them first.
+
+    Args:
+        encoder: its embeddings are cut down in place.
+        tokenizer: its tokenizer.
+        size: how many tokens to keep.
+        texts: the training sentences.
+
+    Returns:
+        The smaller tokenizer.
+
+    Raises:
+        StanceError: if it is no WordPiece tokenizer, or what must be kept is more than `size`.
+    """
+    description = json.loads(tokenizer.to_str())
+    if description["model"]["type"] != "WordPiece":
+        raise StanceError(f"model.vocabulary={size}: only WordPiece vocabularies can be cut; leave it out")
+    ids: dict[str, int] = description["model"]["vocab"]
+    special = {token["content"] for token in description["added_tokens"]} | {description["model"]["unk_token"]}
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    used = {number for e in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False) for number in e.ids}
+    spelling = {t for t in ids if len(t.removeprefix("##")) == 1 and _is_latin(t)}
+    must = {t for t, number in ids.items() if number in used or t in special} | spelling
+    if len(must) > size:
+        raise StanceError(f"model.vocabulary={size}: the training data alone use {len(must)} tokens")
+    rest = [t for t in sorted(ids, key=ids.__getitem__) if t not in must and _is_latin(t) and "[unused" not in t]
+    kept = sorted(must | set(rest[: size - len(must)]), key=ids.__getitem__)
+    new_id = {token: i for i, token in enumerate(kept)}
+    embeddings = cast(nn.Embedding, encoder.get_input_embeddings())
+    smaller = nn.Embedding(len(kept), embeddings.embedding_dim)
+    smaller.weight.data = embeddings.weight.data[torch.tensor([ids[token] for token in kept])]
+    encoder.set_input_embeddings(smaller)
+    encoder.config.vocab_size = len(kept)
+
+    description["model"]["vocab"] = new_id
+    for token in description["added_tokens"]:
+        token["id"] = new_id[token["content"]]
+    processor = description["post_processor"]
+    for token in processor.get("special_tokens", {}).values():  # TemplateProcessing
+        token["ids"] = [new_id[t] for t in token["tokens"]]
+    for role in ("cls", "sep"):  # BertProcessing, RobertaProcessing
+        if role in processor:
+            processor[role] = [processor[role][0], new_id[processor[role][0]]]
+    return Tokenizer.from_str(json.dumps(description))
+
+
+def _is_latin(token: str) -> bool:
+    return all(
+        character.isascii() or unicodedata.category(character)[0] in "PS" or "LATIN" in unicodedata.name(character, "")
+        for character in token
+    )

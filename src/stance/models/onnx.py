@@ -1,0 +1,206 @@
+"""The served form of a trained transformer: an ONNX graph, run by onnxruntime without torch or transformers."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from stance.models import BATCH_SIZE, batches
+from stance.schema import Sentence, TaskSpec, TruncationWarning
+
+ONNX_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+INPUTS_FILE = "inputs.json"
+# Sentences run together, at most: beyond that, larger batches are no faster on a CPU.
+BATCH = 64
+# Padded lengths are multiples of this, so that few distinct shapes occur.
+WIDTH = 8
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """How a sentence with its context becomes the encoder's input.
+
+    Args:
+        context: how many of the preceding sentences are read.
+        max_length: longest input in tokens; what is cut is context first, from its beginning.
+    """
+
+    context: int
+    max_length: int
+
+
+class Inputs:
+    """Sentences with their contexts as token ids.
+
+    The context is the first segment and the sentence the second; without context the sentence is the only one.
+
+    Args:
+        tokenizer: of the encoder; its padding and truncation are switched off.
+        settings: what is read.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, settings: InputSettings) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.pad_id: int = next(
+            (i for token in ("[PAD]", "<pad>") if (i := tokenizer.token_to_id(token)) is not None), 0
+        )
+        # Special tokens by the tokenizer's own template: those of a pair, and those that follow the last segment.
+        self._special = tokenizer.num_special_tokens_to_add(is_pair=True)
+        word = tokenizer.encode("a", add_special_tokens=False)
+        self._closing = len(tokenizer.post_process(word).ids) - len(word.ids) - 1
+
+    def encode(self, sentences: Sequence[Sentence]) -> list[Encoded]:
+        """Encode sentences, whose `context` is a preceding sentence a line."""
+        texts = self.tokenizer.encode_batch_fast([s.text for s in sentences], add_special_tokens=False)
+        contexts = [self._last(s.context) for s in sentences]
+        before = iter(self.tokenizer.encode_batch_fast([c for c in contexts if c], add_special_tokens=False))
+        return [self._pair(text, next(before) if c else None) for text, c in zip(texts, contexts, strict=True)]
+
+    def _last(self, context: str) -> str:
+        lines = [line for line in context.splitlines() if line.strip()]
+        return " ".join(lines[-self.settings.context :]) if self.settings.context else ""
+
+    def _pair(self, text: Encoding, context: Encoding | None) -> Encoded:
+        room = self.settings.max_length - self._special
+        cut = len(text.ids) > room
+        if cut:
+            text.truncate(room)
+        length = len(text.ids)
+        if context and length < room:
+            if len(context.ids) > room - length:
+                context.truncate(room - length, direction="left")
+            pair = self.tokenizer.post_process(context, text)
+        else:
+            pair = self.tokenizer.post_process(text)
+        return Encoded(pair.ids, pair.type_ids, len(pair.ids) - length - self._closing, cut)
+
+    def arrays(self, encoded: Sequence[Encoded]) -> dict[str, NDArray[np.int64]]:
+        """Pad to one length.
+
+        Returns:
+            Arrays of shape (sentences, tokens): `input_ids`, `token_type_ids`, `attention_mask` (1 where there is a
+            token) and `sentence_mask` (1 where it is of the sentence, or closes it, not of its context).
+        """
+        longest = max(len(e.ids) for e in encoded)
+        shape = (len(encoded), -(-longest // WIDTH) * WIDTH)
+        arrays: dict[str, NDArray[np.int64]] = {
+            name: np.zeros(shape, np.int64) for name in ("token_type_ids", "attention_mask", "sentence_mask")
+        }
+        arrays["input_ids"] = np.full(shape, self.pad_id, np.int64)
+        for row, e in enumerate(encoded):
+            end = len(e.ids)
+            arrays["input_ids"][row, :end] = e.ids
+            arrays["token_type_ids"][row, :end] = e.type_ids
+            arrays["attention_mask"][row, :end] = 1
+            arrays["sentence_mask"][row, e.start : end] = 1
+        return arrays
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One encoded sentence.
+
+    Args:
+        ids: token ids, context and special tokens included.
+        type_ids: the segment of each.
+        start: where the sentence itself begins.
+        cut: whether the sentence was too long and lost its end.
+    """
+
+    ids: list[int]
+    type_ids: list[int]
+    start: int
+    cut: bool
+
+
+class OnnxModel:
+    """A trained transformer as it is served.
+
+    Args:
+        graph: the ONNX model, from arrays as `Inputs.arrays` gives them to logits of shape (sentences, labels).
+        inputs: its tokenizer and settings.
+        temperature: what the logits are divided by before the softmax (Guo et al. 2017).
+        task: the labels, in the order of the logits.
+    """
+
+    kind = "transformer"
+    files = (ONNX_FILE, TOKENIZER_FILE, INPUTS_FILE)
+    packages: tuple[str, ...] = ("numpy", "onnxruntime", "tokenizers")
+
+    def __init__(self, graph: Path | bytes, inputs: Inputs, temperature: float, task: TaskSpec) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # warnings of its optimizer are nothing that a user could act on
+        self.graph = graph
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.inputs = inputs
+        self.temperature = temperature
+        self.task = task
+        self._names = [node.name for node in self.session.get_inputs()]
+
+    def predict_proba(
+        self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
+    ) -> NDArray[np.float64]:
+        """See `StanceModel`; warns once with a `TruncationWarning` if sentences are longer than the model reads."""
+        return softmax(self.logits(sentences, batch_size=batch_size, progress=progress) / self.temperature)
+
+    def logits(
+        self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
+    ) -> NDArray[np.float64]:
+        """What the graph gives, shape (sentences, labels)."""
+        logits = np.empty((len(sentences), len(self.task.labels)))
+        cut = 0
+        for batch in batches(len(sentences), batch_size, progress):
+            encoded = self.inputs.encode(sentences[batch])
+            cut += sum(e.cut for e in encoded)
+            by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+            for start in range(0, len(by_length), BATCH):
+                rows = by_length[start : start + BATCH]
+                arrays = self.inputs.arrays([encoded[i] for i in rows])
+                found = self.session.run(None, {name: arrays[name] for name in self._names})[0]
+                logits[[batch.start + i for i in rows]] = found
+        if cut:
+            warnings.warn(TruncationWarning(cut, self.inputs.settings.max_length), stacklevel=4)
+        return logits
+
+    def save(self, folder: Path) -> None:
+        """Write graph, tokenizer and settings into an existing folder."""
+        graph = self.graph if isinstance(self.graph, bytes) else self.graph.read_bytes()
+        (folder / ONNX_FILE).write_bytes(graph)
+        self.inputs.tokenizer.save(str(folder / TOKENIZER_FILE))
+        settings = {**asdict(self.inputs.settings), "temperature": self.temperature}
+        (folder / INPUTS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, task: TaskSpec) -> OnnxModel:
+        """Read the served files of a model folder.
+
+        Raises:
+            ValueError: if they are no such files.
+        """
+        settings = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
+        temperature = float(settings.pop("temperature"))
+        settings = InputSettings(**settings)
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+            return cls(folder / ONNX_FILE, Inputs(tokenizer, settings), temperature, task)
+        except Exception as error:  # neither library raises anything narrower
+            raise ValueError(str(error)) from None
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of each row's logits."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return probabilities

@@ -1,0 +1,97 @@
+"""Hyperparameters of the models, apart from the libraries that train them: `conf/` is checked against these."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from stance.schema import StanceError
+
+
+@dataclass
+class TfidfSettings:
+    """Hyperparameters of the baseline.
+
+    Args:
+        word_ngrams: longest word n-gram; punctuation marks count as words.
+        word_features: how many of the most frequent word n-grams are kept.
+        char_ngrams: longest character n-gram (the shortest has two characters), within words.
+        char_features: how many of the most frequent character n-grams are kept.
+        char_weight: weight of the character features beside the words' 1.
+        C: inverse regularization strength of the SVM.
+
+    Raises:
+        StanceError: if a value is out of its range.
+    """
+
+    word_ngrams: int = 3
+    word_features: int = 70_000
+    char_ngrams: int = 5
+    char_features: int = 40_000
+    char_weight: float = 0.5
+    C: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("word_ngrams", 1), ("word_features", 1), ("char_ngrams", 2), ("char_features", 1)):
+            if getattr(self, name) < least:
+                raise StanceError(f"model.{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("char_weight", "C"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise StanceError(f"model.{name} must be positive, not {getattr(self, name)}")
+
+
+@dataclass
+class TransformerSettings:
+    """Hyperparameters of the transformer.
+
+    Args:
+        encoder: `minilm`, `mpnet`, a Hub id, or a folder.
+        context: how many of the preceding sentences are read before the sentence; 0 for none.
+        context_dropout: how often a training sentence is shown without its context, 0 to 1.
+        max_length: longest input in tokens; context is cut first.
+        epochs: passes over the training data, at most.
+        patience: epochs without a better validation score after which training stops.
+        batch_size: sentences per step and device.
+        learning_rate: peak of AdamW's learning rate; it rises over a tenth of the steps and falls linearly.
+        label_smoothing: part of each label's probability that is spread over all labels, 0 to below 1.
+        freeze_embeddings: whether the encoder's embeddings stay as they were pretrained.
+        frozen_layers: how many of the encoder's lowest layers stay as they were pretrained.
+        teacher: a model folder whose probabilities are learned instead of the labels.
+        recombined: sentences to make of the training sentences for the teacher to label, for each of these.
+        layers: keep only so many evenly spaced layers of the encoder; 0 keeps all.
+        vocabulary: keep only so many tokens of the encoder's vocabulary; 0 keeps all.
+
+    Raises:
+        StanceError: if a value is out of its range.
+    """
+
+    encoder: str = "minilm"
+    context: int = 2
+    context_dropout: float = 0.5
+    max_length: int = 128
+    epochs: int = 4
+    patience: int = 2
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    label_smoothing: float = 0.05
+    freeze_embeddings: bool = True
+    frozen_layers: int = 0
+    teacher: str | None = None
+    recombined: float = 0.0
+    layers: int = 0
+    vocabulary: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"context": 0, "max_length": 16, "epochs": 1, "patience": 1, "batch_size": 1}
+        least |= {"frozen_layers": 0, "recombined": 0, "layers": 0, "vocabulary": 0}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise StanceError(f"model.{name} must be at least {value}, not {getattr(self, name)}")
+        if self.recombined and not self.teacher:
+            raise StanceError("model.recombined needs model.teacher: recombined sentences have no labels of their own")
+        if not 0 <= self.context_dropout <= 1:
+            raise StanceError(f"model.context_dropout must be from 0 to 1, not {self.context_dropout}")
+        if not 0 <= self.label_smoothing < 1:
+            raise StanceError(f"model.label_smoothing must be from 0 to below 1, not {self.label_smoothing}")
+        if not 0 < self.learning_rate < math.inf:
+            raise StanceError(f"model.learning_rate must be positive, not {self.learning_rate}")

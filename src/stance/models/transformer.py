@@ -1,0 +1,466 @@
+"""The transformer: a pretrained encoder fine-tuned with transformers' Trainer, saved to be served as ONNX."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+
+from stance.models import StanceModel
+from stance.models.encoders import EncoderError, find_encoder
+from stance.models.folder import load_model
+from stance.models.settings import TransformerSettings
+from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
+
+try:
+    import torch
+    import transformers
+    from safetensors.torch import load_file, save_file
+    from tokenizers import Tokenizer
+    from torch import nn
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, PrinterCallback, Trainer, TrainingArguments
+    from transformers.trainer_pt_utils import get_length_grouped_indices
+    from transformers.trainer_utils import get_last_checkpoint
+
+    from stance.models.distillation import prune_vocabulary, recombine, thin
+    from stance.models.onnx import TOKENIZER_FILE, Encoded, Inputs, InputSettings, OnnxModel
+except ImportError as error:
+    raise MissingExtraError("training a transformer", "transformer") from error
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+RUN_FILE = "run.json"
+DROPOUT = 0.1
+WARMUP = 0.1
+WEIGHT_DECAY = 0.01
+EVALUATION_BATCH = 64
+HEAD = "stance_head."
+IGNORED = -100  # the label of what has none, by torch's convention
+
+
+class Classifier(nn.Module):
+    """An encoder, the mean over the sentence's own tokens, dropout, a linear layer.
+
+    Args:
+        encoder: a pretrained encoder of transformers.
+        labels: how many labels there are.
+        class_weights: a weight of the loss per label; without them, all weigh the same.
+        label_smoothing: see `TransformerSettings`.
+    """
+
+    def __init__(
+        self,
+        encoder: transformers.PreTrainedModel,
+        labels: int,
+        class_weights: torch.Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(DROPOUT)
+        self.stance_head = nn.Linear(encoder.config.hidden_size, labels)
+        self.class_weights: torch.Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.label_smoothing = label_smoothing
+        self.has_segments = getattr(encoder.config, "type_vocab_size", 0) > 1
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        sentence_mask: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        soft_labels: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Logits of shape (sentences, labels), and the loss where labels are given; inputs as `Inputs.arrays`.
+
+        `labels` has shape (sentences,); `soft_labels`, probabilities of shape (sentences, labels), take precedence.
+        """
+        segments = {"token_type_ids": token_type_ids} if self.has_segments else {}
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
+        mask = sentence_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        logits = self.stance_head(self.dropout(mean))
+        if labels is None:
+            return {"logits": logits}
+        if soft_labels is None:
+            loss = nn.functional.cross_entropy(
+                logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing
+            )
+        else:
+            loss = nn.functional.cross_entropy(logits.float(), soft_labels)
+        return {"loss": loss, "logits": logits}
+
+
+class TrainedTransformer(OnnxModel):
+    """What is served of a transformer just trained, saved together with the weights to train or export further from."""
+
+    def __init__(self, classifier: Classifier, served: OnnxModel) -> None:
+        super().__init__(served.graph, served.inputs, served.temperature, served.task)
+        self.classifier = classifier
+
+    def save(self, folder: Path) -> None:
+        """Write the served files, the weights and the encoder's configuration into an existing folder.
+
+        `transformers.AutoModel.from_pretrained(folder)` gives the encoder.
+        """
+        super().save(folder)
+        save_classifier(self.classifier, folder)
+
+
+def save_classifier(classifier: Classifier, folder: Path) -> None:
+    """Write weights and the encoder's configuration into an existing folder."""
+    weights = {**classifier.encoder.state_dict()}
+    weights |= {HEAD + name: tensor for name, tensor in classifier.stance_head.state_dict().items()}
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS_FILE)
+    classifier.encoder.config.to_json_file(folder / CONFIG_FILE)
+
+
+def load_classifier(folder: Path, task: TaskSpec) -> Classifier:
+    """Read what `save_classifier` wrote.
+
+    Raises:
+        StanceError: if the folder holds only what is served, or no such files.
+    """
+    try:
+        weights = load_file(folder / WEIGHTS_FILE)
+        encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+        classifier = Classifier(_without_pooler(encoder), len(task.labels))
+        classifier.stance_head.load_state_dict({n.removeprefix(HEAD): weights.pop(n) for n in _head_names(weights)})
+        classifier.encoder.load_state_dict(weights)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StanceError(
+            f"{folder} holds no transformer's weights ({error}): give a folder that train.py wrote"
+        ) from None
+    return classifier.eval()
+
+
+def _head_names(weights: dict[str, torch.Tensor]) -> list[str]:
+    return [name for name in weights if name.startswith(HEAD)]
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a training step sees of one sentence.
+
+    Args:
+        encoded: the sentence, with or without its context.
+        label: the number of its label.
+        soft_labels: a teacher's probabilities, shape (labels,), which count instead.
+    """
+
+    encoded: Encoded
+    label: int
+    soft_labels: NDArray[np.float64] | None = None
+
+
+class TrainingSentences(torch.utils.data.Dataset[Example]):
+    """Labelled sentences, each shown with or without its context, as drawn anew for each epoch.
+
+    Args:
+        inputs: how sentences become token ids.
+        sentences: the sentences, with their contexts.
+        labels: the number of each one's label.
+        context_dropout: the probability of being shown without context.
+        seed: governs, with the epoch, what is shown without.
+        teacher: gives soft labels, if there is one.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        sentences: Sequence[Sentence],
+        labels: Sequence[int],
+        context_dropout: float,
+        seed: int,
+        teacher: StanceModel | None = None,
+    ) -> None:
+        alone = [replace(sentence, context="") for sentence in sentences]
+        self.variants: list[list[Example]] = [
+            [
+                Example(encoded, label, soft)
+                for encoded, label, soft in zip(
+                    inputs.encode(variant),
+                    labels,
+                    teacher.predict_proba(variant, progress=True) if teacher else [None] * len(labels),
+                    strict=True,
+                )
+            ]
+            for variant in (sentences, alone)
+        ]
+        self.context_dropout = context_dropout
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw which sentences are shown without context."""
+        drawn = np.random.default_rng((self.seed, epoch)).random(len(self))
+        with_context, alone = self.variants
+        self.shown = [
+            alone[i] if dropped else with_context[i] for i, dropped in enumerate(drawn < self.context_dropout)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.variants[0])
+
+    def __getitem__(self, index: int) -> Example:
+        return self.shown[index]
+
+
+class LengthGroupedSampler(torch.utils.data.Sampler[int]):
+    """Indices in an order in which batches hold sentences of about the same length, another one each epoch.
+
+    transformers has one of this name too, but its lengths are those of the first epoch.
+    """
+
+    def __init__(self, data: TrainingSentences, batch_size: int) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer at the start of each epoch, also when it resumes one."""
+        self.epoch = epoch
+        self.data.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.data.seed + self.epoch)
+        lengths = [len(example.encoded.ids) for example in self.data.shown]
+        return iter(get_length_grouped_indices(lengths, self.batch_size, generator=generator))  # type: ignore[no-untyped-call]
+
+
+class StanceTrainer(Trainer):
+    """The Trainer with batches grouped by each epoch's lengths."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        return LengthGroupedSampler(cast(TrainingSentences, self.train_dataset), self.args.train_batch_size)
+
+
+class EpochLog(transformers.TrainerCallback):
+    """One line of log per epoch."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say how the epoch ended."""
+        if not state.is_world_process_zero:
+            return
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        log.info(
+            "epoch %d: training loss %.4f, validation macro-F1 %.4f",
+            round(state.epoch),
+            losses[-1] if losses else math.nan,
+            kwargs["metrics"]["eval_macro_f1"],
+        )
+
+
+def fit_transformer(
+    train: tuple[Sequence[Sentence], Sequence[int]],
+    validation: tuple[Sequence[Sentence], Sequence[int]],
+    *,
+    task: TaskSpec,
+    settings: TransformerSettings,
+    seed: int,
+    checkpoints: Path,
+    resume: bool = False,
+) -> TrainedTransformer:
+    """Fine-tune an encoder.
+
+    The epoch with the best macro-F1 on validation is kept. Labels weigh inversely to their frequency. After
+    training, the model is exported to ONNX, quantized and checked on validation, and calibrated there by
+    temperature scaling (Guo et al. 2017).
+
+    Args:
+        train: sentences and the numbers of their labels in `task.labels`.
+        validation: likewise.
+        task: the labels.
+        settings: hyperparameters.
+        seed: governs the head's first weights, dropout, and the order and contexts of each epoch.
+        checkpoints: a folder for checkpoints; it is deleted after the last epoch.
+        resume: whether to continue from the last checkpoint there, if there is one.
+
+    Returns:
+        The trained model. Where several processes train it, all but the first end here.
+
+    Raises:
+        StanceError: if a label has no training sentence, the encoder cannot be had, or checkpoints of another training
+            are in the way.
+    """
+    from stance.models.export import serve
+
+    sentences, labels = list(train[0]), list(train[1])
+    missing = [name for i, name in enumerate(task.labels) if i not in set(labels)]
+    if missing:
+        raise StanceError(f"label {missing[0]!r} has no training sentence: add some, or leave it out of task.labels")
+    transformers.set_seed(seed)
+    encoder, tokenizer = load_encoder(settings.encoder)
+    if settings.layers:
+        thin(encoder, settings.layers)
+    if settings.vocabulary:
+        tokenizer = prune_vocabulary(encoder, tokenizer, settings.vocabulary, [s.text for s in sentences])
+    inputs = Inputs(tokenizer, InputSettings(settings.context, settings.max_length))
+    freeze(encoder, embeddings=settings.freeze_embeddings, layers=settings.frozen_layers)
+    teacher = load_model(Path(settings.teacher)) if settings.teacher else None
+    if teacher and teacher.task.labels != task.labels:
+        raise StanceError(f"model.teacher has the labels {list(teacher.task.labels)}, the task {list(task.labels)}")
+    weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
+    classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
+    made = recombine(sentences, round(settings.recombined * len(sentences)), seed=seed)
+    sentences += made
+    labels += [IGNORED] * len(made)
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=EVALUATION_BATCH,
+        learning_rate=settings.learning_rate,
+        warmup_steps=WARMUP,
+        weight_decay=WEIGHT_DECAY,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=1,  # and the best
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        bf16=has_bf16(),
+        use_cpu=not torch.accelerator.is_available(),  # without which several processes on a CPU would not meet
+        seed=seed,
+        report_to="none",
+        disable_tqdm=not sys.stderr.isatty(),
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        label_names=["labels"],
+        ddp_find_unused_parameters=False,
+    )
+    by_length = sorted(range(len(validation[0])), key=lambda i: len(validation[0][i].text + validation[0][i].context))
+    trainer = StanceTrainer(
+        model=classifier,
+        args=arguments,
+        data_collator=lambda items: _collate(inputs, items),
+        train_dataset=TrainingSentences(inputs, sentences, labels, settings.context_dropout, seed, teacher),
+        eval_dataset=TrainingSentences(
+            inputs, [validation[0][i] for i in by_length], [validation[1][i] for i in by_length], 0.0, seed
+        ),
+        compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
+        callbacks=[EpochLog(), transformers.EarlyStoppingCallback(settings.patience)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    data = json.dumps([(s.text, s.context) for s in sentences] + [list(labels), list(validation[1])])
+    run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
+    if trainer.is_world_process_zero():
+        _prepare_checkpoints(checkpoints, run, resume=resume)
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))  # type: ignore[no-untyped-call]
+    trainer.accelerator.wait_for_everyone()
+    if not trainer.is_world_process_zero():
+        sys.exit(0)  # the first process saves the model
+    classifier = trainer.accelerator.unwrap_model(trainer.model).float().cpu().eval()
+    model = TrainedTransformer(classifier, serve(classifier, inputs, *validation, task=task))
+    shutil.rmtree(checkpoints)
+    return model
+
+
+def macro_f1(labels: Any, scores: Any, task: TaskSpec) -> float:
+    """Macro-F1 over the stance labels, of numbers of gold labels and scores of shape (sentences, labels)."""
+    stances = [task.labels.index(label) for label in task.stance_labels]
+    return float(f1_score(labels, np.argmax(scores, 1), labels=stances, average="macro", zero_division=0))
+
+
+def load_encoder(name: str) -> tuple[transformers.PreTrainedModel, Tokenizer]:
+    """An encoder with its tokenizer.
+
+    Args:
+        name: see `find_encoder`.
+
+    Raises:
+        EncoderError: if it cannot be had.
+    """
+    path = find_encoder(name)
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it reports the pooler as missing
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        encoder = AutoModel.from_pretrained(path, dtype=torch.float32)
+        file = Path(path) / TOKENIZER_FILE
+        tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise EncoderError(
+            f"model.encoder={name}: {reason}\nWithout a connection to the Hub, fetch it where there is one "
+            f"(hf download {name} --local-dir FOLDER) and give model.encoder=FOLDER; or use minilm or mpnet, which "
+            "come as packages"
+        ) from None
+    return _without_pooler(encoder), tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+
+
+def _without_pooler(encoder: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """The head reads the tokens, so that a pooler would be saved for nothing."""
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # type: ignore[assignment]
+    return encoder
+
+
+def freeze(encoder: transformers.PreTrainedModel, *, embeddings: bool, layers: int) -> None:
+    """Keep parts of an encoder as they were pretrained.
+
+    Raises:
+        StanceError: if it has not so many layers.
+    """
+    stack = max((m for m in encoder.modules() if isinstance(m, nn.ModuleList)), key=len)
+    if layers > len(stack):
+        raise StanceError(f"model.frozen_layers={layers}: the encoder has {len(stack)} layers")
+    frozen: list[nn.Module] = list(stack[:layers])
+    if embeddings:
+        frozen.append(getattr(encoder, "embeddings", encoder.get_input_embeddings()))
+    for module in frozen:
+        module.requires_grad_(False)
+
+
+def has_bf16() -> bool:
+    """Whether bf16 is fast here: on a GPU that has it, or a processor with AMX or AVX-512 BF16."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def _collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    arrays = inputs.arrays([example.encoded for example in examples])
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors["labels"] = torch.tensor([example.label for example in examples])
+    soft = [example.soft_labels for example in examples if example.soft_labels is not None]
+    return {**tensors, "soft_labels": torch.from_numpy(np.stack(soft)).float()} if soft else tensors
+
+
+def _prepare_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
+    """Make sure that what lies there is of this very training, and remove what a killed process left half-written."""
+    file = folder / RUN_FILE
+    if file.is_file():
+        if not resume:
+            raise StanceError(
+                f"{folder} holds an unfinished training: continue it with --resume, or delete that folder to start anew"
+            )
+        if json.loads(file.read_text(encoding="utf-8")) != run:
+            raise StanceError(
+                f"{folder} holds an unfinished training with other settings or data: continue it with those of "
+                f"{file}, or delete that folder to start anew"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").is_file():  # which the Trainer writes last
+            shutil.rmtree(checkpoint)

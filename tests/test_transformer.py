@@ -1,0 +1,327 @@
+"""Training a transformer, on a tiny encoder."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import COUNTRIES, PHRASES, tiny_rows, tiny_settings, write_jsonl
+
+from stance import load, predict
+from stance.config import CONF
+from stance.data.labelled import load_files
+from stance.models.distillation import prune_vocabulary, recombine, thin
+from stance.models.onnx import Inputs, InputSettings
+from stance.models.settings import TransformerSettings
+from stance.models.transformer import (
+    LengthGroupedSampler,
+    TrainingSentences,
+    freeze,
+    load_classifier,
+    load_encoder,
+)
+from stance.schema import Sentence, StanceError, TaskSpec
+from stance.training import cross_validate, export_folder, train
+
+TASK = TaskSpec()
+
+
+def run(*overrides: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "train.py", "model=transformer", *map(str, overrides)],
+        cwd=CONF.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def overrides(files: dict[str, Path], encoder: Path, out: Path, epochs: int) -> list[str]:
+    return [
+        "data=file",
+        *(f"data.{split}={file}" for split, file in files.items()),
+        f"model.encoder={encoder}",
+        f"model.epochs={epochs}",
+        f"model.patience={epochs}",
+        "model.batch_size=8",
+        "model.learning_rate=3e-3",
+        "model.max_length=32",
+        "model.freeze_embeddings=false",
+        f"out={out}",
+        f"report={out}-report",
+    ]
+
+
+def test_a_trained_transformer_knows_its_task(tiny_transformer: Path) -> None:
+    for label, phrase in PHRASES.items():
+        assert predict(f"Peru {phrase}.", model=tiny_transformer).label == label
+
+
+def test_its_folder_has_what_a_model_folder_has(tiny_transformer: Path) -> None:
+    description = json.loads((tiny_transformer / "model.json").read_text())
+    assert description["kind"] == "transformer"
+    assert description["settings"]["context"] == 2
+    assert description["training_data"]["sentences"] == 24
+    assert set(description["versions"]) == {"numpy", "onnxruntime", "tokenizers"}
+    assert set(description["sha256"]) == {
+        "README.md", "config.json", "inputs.json", "model.onnx", "model.safetensors", "tokenizer.json"
+    }  # fmt: skip
+    assert json.loads((tiny_transformer / "inputs.json").read_text())["temperature"] > 0
+    assert "fine-tuned transformer" in (tiny_transformer / "README.md").read_text()
+    assert not Path(f"{tiny_transformer}.checkpoints").exists()
+
+
+def test_the_reported_test_score_is_that_of_the_saved_model(
+    tiny_transformer: Path, tiny_files: dict[str, Path]
+) -> None:
+    from stance.evaluation.evaluate import score
+
+    reported = json.loads((tiny_transformer.parent / "report" / "metrics.json").read_text())
+    found, _ = score(load(tiny_transformer), load_files(tiny_files, TASK, seed=1)["test"], seed=1)
+    assert reported["macro_f1"] == found["macro_f1"]
+    assert reported["brier"] == found["brier"]
+
+
+def test_its_weights_load_again(tiny_transformer: Path) -> None:
+    classifier = load_classifier(tiny_transformer, TASK)
+    encoder, _ = load_encoder(str(tiny_transformer))
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, classifier.encoder.state_dict()[name])
+
+
+def test_export_gives_a_small_folder_that_predicts_the_same(
+    tiny_transformer: Path, tiny_files: dict[str, Path], tmp_path: Path
+) -> None:
+    validation = load_files(tiny_files, TASK, seed=1)["validation"]
+    export_folder(tiny_transformer, tmp_path / "small", validation)
+    assert not (tmp_path / "small" / "model.safetensors").exists()
+    text = "Peru opposed lifting the arms embargo and asked for its renewal."
+    assert predict(text, model=tmp_path / "small").probabilities == pytest.approx(
+        predict(text, model=tiny_transformer).probabilities, abs=1e-6
+    )
+    with pytest.raises(StanceError, match="holds no transformer's weights"):
+        export_folder(tmp_path / "small", tmp_path / "smaller", validation)
+    assert not (tmp_path / "smaller").exists()
+
+
+def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
+    tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    epochs = 40
+    run(*overrides(tiny_files, tiny_encoder, tmp_path / "whole", epochs))
+
+    arguments = overrides(tiny_files, tiny_encoder, tmp_path / "killed", epochs)
+    checkpoints = tmp_path / "killed.checkpoints"
+    process = subprocess.Popen(
+        [sys.executable, "train.py", "model=transformer", *arguments], cwd=CONF.parent, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+
+    assert "continue it with --resume" in run(*arguments, code=1)
+    assert "other settings" in run(*arguments, "--resume", "seed=2", code=1)
+    (checkpoints / "checkpoint-99999").mkdir()  # half-written
+    run(*arguments, "--resume")
+    assert not checkpoints.exists()
+    whole, resumed = (json.loads((tmp_path / f"{n}-report" / "metrics.json").read_text()) for n in ("whole", "killed"))
+    assert {**whole, "model": ""} == {**resumed, "model": ""}
+
+
+def test_the_baseline_has_nothing_to_resume() -> None:
+    done = subprocess.run([sys.executable, "train.py", "--resume"], cwd=CONF.parent, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "leave --resume out" in done.stderr
+
+
+def test_two_processes_train_one_model(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = overrides(tiny_files, tiny_encoder, tmp_path / "model", 20)
+    subprocess.run([*launch, "train.py", "model=transformer", *arguments], cwd=CONF.parent, check=True, timeout=300)
+    assert json.loads((tmp_path / "model-report" / "metrics.json").read_text())["macro_f1"] > 0.9
+
+
+def test_cross_validation_sets_validation_aside_within_each_fold(
+    tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    folds = cross_validate(
+        load_files(tiny_files, TASK, seed=1),
+        folds=2,
+        task=TASK,
+        settings=tiny_settings(tiny_encoder, epochs=2),
+        seed=1,
+        report=tmp_path / "report",
+    )
+    assert [fold["sentences"] for fold in folds] == [16, 16]
+
+
+def test_a_student_learns_from_its_teacher(
+    tiny_transformer: Path, tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    settings = tiny_settings(
+        tiny_encoder, teacher=str(tiny_transformer), layers=1, recombined=1, vocabulary=110, label_smoothing=0
+    )
+    wrong = [{**row, "label": "none" if row["label"] == "for" else "for"} for row in tiny_rows(COUNTRIES[:6])]
+    every_label = [{"doc": "x", "text": "Chad.", "label": label} for label in PHRASES]
+    files = {**tiny_files, "train": write_jsonl(tmp_path / "wrong.jsonl", wrong + every_label)}
+    train(
+        load_files(files, TASK, seed=1),
+        task=TASK,
+        settings=settings,
+        seed=1,
+        out=tmp_path / "student",
+        report=tmp_path / "report",
+        data_name="tiny",
+    )
+    for label, phrase in PHRASES.items():
+        assert predict(f"Peru {phrase}.", model=tmp_path / "student").label == label
+    assert json.loads((tmp_path / "student" / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_a_teacher_of_another_task_is_refused(
+    tiny_transformer: Path, tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    task = TaskSpec(("none", "for", "against", "conditional"))
+    with pytest.raises(StanceError, match=r"model\.teacher has the labels"):
+        train(
+            load_files(tiny_files, task, seed=1),
+            task=task,
+            settings=tiny_settings(tiny_encoder, teacher=str(tiny_transformer)),
+            seed=1,
+            out=tmp_path / "m",
+            report=tmp_path / "r",
+            data_name="tiny",
+        )
+
+
+def test_a_label_without_sentences_is_an_error(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path) -> None:
+    rows = [row for row in tiny_rows() if row["label"] != "conditional"]
+    files = {**tiny_files, "train": write_jsonl(tmp_path / "few.jsonl", rows[:9])}
+    with pytest.raises(StanceError, match="'conditional' has no training sentence"):
+        train(
+            load_files(files, TASK, seed=1),
+            task=TASK,
+            settings=tiny_settings(tiny_encoder),
+            seed=1,
+            out=tmp_path / "m",
+            report=tmp_path / "r",
+            data_name="tiny",
+        )
+    assert not list(tmp_path.glob("m*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"context": -1}, "context must be at least 0"),
+        ({"context_dropout": 1.5}, "context_dropout must be from 0 to 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"recombined": 1.0}, r"recombined needs model\.teacher"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_an_error(change: dict[str, float], message: str) -> None:
+    with pytest.raises(StanceError, match=message):
+        TransformerSettings(**change)  # type: ignore[arg-type]
+
+
+def sentences(count: int) -> list[Sentence]:
+    return [Sentence("Egypt met the envoy." + " Oil." * (i % 7), "Chad met Spain.\nMalta.") for i in range(count)]
+
+
+def test_context_is_dropped_at_random_anew_each_epoch(tiny_encoder: Path) -> None:
+    _, tokenizer = load_encoder(str(tiny_encoder))
+    inputs = Inputs(tokenizer, InputSettings(2, 32))
+    data = TrainingSentences(inputs, sentences(400), [0] * 400, 0.25, seed=1)
+    dropped = {}
+    for epoch in (0, 1, 0):
+        data.set_epoch(epoch)
+        found = np.array([example.encoded.start == 1 for example in data.shown])
+        assert 0.18 < found.mean() < 0.32
+        assert (dropped.setdefault(epoch, found) == found).all()
+    assert (dropped[0] != dropped[1]).any()
+
+
+def test_batches_hold_sentences_of_about_one_length(tiny_encoder: Path) -> None:
+    _, tokenizer = load_encoder(str(tiny_encoder))
+    inputs = Inputs(tokenizer, InputSettings(2, 32))
+    data = TrainingSentences(inputs, sentences(400), [0] * 400, 0.5, seed=1)
+    sampler = LengthGroupedSampler(data, 8)
+    orders = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        assert sorted(order) == list(range(400))
+        lengths = np.array([len(data[i].encoded.ids) for i in order]).reshape(50, 8)
+        assert (lengths.max(1) - lengths.min(1)).mean() < 3
+        orders.append(order)
+    assert orders[0] != orders[1]
+
+
+def test_frozen_parts_do_not_learn(tiny_encoder: Path) -> None:
+    encoder, _ = load_encoder(str(tiny_encoder))
+    freeze(encoder, embeddings=True, layers=1)
+    learning = {
+        name.split(".")[0] + name.partition("layer.")[2][:1]
+        for name, p in encoder.named_parameters()
+        if p.requires_grad
+    }
+    assert learning == {"encoder1"}
+    with pytest.raises(StanceError, match="the encoder has 2 layers"):
+        freeze(encoder, embeddings=False, layers=3)
+
+
+def test_a_thinned_encoder_keeps_its_last_layer(tiny_encoder: Path) -> None:
+    encoder, _ = load_encoder(str(tiny_encoder))
+    last = encoder.encoder.layer[1]
+    thin(encoder, 1)
+    assert list(encoder.encoder.layer) == [last]
+    with pytest.raises(StanceError, match="the encoder has 1 layers"):
+        thin(encoder, 2)
+
+
+def test_a_smaller_vocabulary_keeps_the_meaning_of_its_tokens(tiny_encoder: Path) -> None:
+    encoder, tokenizer = load_encoder(str(tiny_encoder))
+    before = encoder.get_input_embeddings().weight.detach().clone()
+    text = "Egypt opposed lifting the embargo."
+    smaller = prune_vocabulary(encoder, tokenizer, 62, [text])
+    old, new = tokenizer.encode(text, "Chad."), smaller.encode(text, "Chad.")
+    assert new.tokens[: len(tokenizer.encode(text))] == old.tokens[: len(tokenizer.encode(text))]
+    assert "[UNK]" not in smaller.encode("zebra").tokens
+    after = encoder.get_input_embeddings().weight
+    assert len(after) == smaller.get_vocab_size() == 62 < len(before)
+    for token, number in smaller.get_vocab().items():
+        assert torch.equal(after[number], before[tokenizer.token_to_id(token)])
+    with pytest.raises(StanceError, match="the training data alone use"):
+        prune_vocabulary(encoder, smaller, 20, [text])
+
+
+def test_recombined_sentences_join_a_beginning_and_an_end() -> None:
+    made = recombine(
+        [Sentence("A one, b one.", "before one"), Sentence("A two, b two."), Sentence("Undivided.")], 20, seed=1
+    )
+    assert {s.text for s in made} == {"A one, b one.", "A one, b two.", "A two, b one.", "A two, b two."}
+    assert {s.context for s in made if s.text.startswith("A one")} == {"before one"}
+    assert made == recombine([Sentence("A one, b one.", "before one"), Sentence("A two, b two.")], 20, seed=1)
+    assert recombine([Sentence("Undivided.")], 20, seed=1) == []
+
+
+def test_an_altered_graph_is_refused(tiny_transformer: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny_transformer, tmp_path / "copy"))
+    (copy / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(StanceError, match=r"model\.onnx was altered"):
+        load(copy)
