@@ -10,14 +10,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from conftest import COUNTRIES, PHRASES, tiny_rows, tiny_settings, write_jsonl
 
 from stance import load, predict
+from stance.cli import main
 from stance.config import CONF
 from stance.data.labelled import load_files
+from stance.models import export
 from stance.models.distillation import prune_vocabulary, recombine, thin
+from stance.models.export import torch_logits
 from stance.models.onnx import Inputs, InputSettings
 from stance.models.settings import TransformerSettings
 from stance.models.transformer import (
@@ -28,7 +32,7 @@ from stance.models.transformer import (
     load_encoder,
 )
 from stance.schema import Sentence, StanceError, TaskSpec
-from stance.training import cross_validate, export_folder, train
+from stance.training import cross_validate, train
 
 TASK = TaskSpec()
 
@@ -100,18 +104,43 @@ def test_its_weights_load_again(tiny_transformer: Path) -> None:
 
 
 def test_export_gives_a_small_folder_that_predicts_the_same(
-    tiny_transformer: Path, tiny_files: dict[str, Path], tmp_path: Path
+    tiny_transformer: Path, tiny_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    validation = load_files(tiny_files, TASK, seed=1)["validation"]
-    export_folder(tiny_transformer, tmp_path / "small", validation)
+    small = str(tmp_path / "small")
+    assert main(["export", str(tiny_transformer), small, "--validation", str(tiny_files["validation"])]) == 0
+    assert capsys.readouterr().out == f"{small}: macro-F1 1.000 on 8 validation sentences\n"
     assert not (tmp_path / "small" / "model.safetensors").exists()
     text = "Peru opposed lifting the arms embargo and asked for its renewal."
     assert predict(text, model=tmp_path / "small").probabilities == pytest.approx(
         predict(text, model=tiny_transformer).probabilities, abs=1e-6
     )
-    with pytest.raises(StanceError, match="holds no transformer's weights"):
-        export_folder(tmp_path / "small", tmp_path / "smaller", validation)
-    assert not (tmp_path / "smaller").exists()
+    smaller = tmp_path / "smaller"
+    assert main(["export", small, str(smaller), "--validation", str(tiny_files["validation"])]) == 1
+    assert "holds no transformer's weights" in capsys.readouterr().err
+    assert not smaller.exists()
+
+
+def test_a_graph_that_disagrees_with_torch_is_not_served(
+    tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, reader = load_classifier(tiny_transformer, TASK), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    items = [Sentence(str(row["text"])) for row in tiny_rows()]
+    labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
+    monkeypatch.setattr(export, "torch_logits", lambda *_: -torch_logits(classifier, reader, items))
+    with pytest.raises(StanceError, match="gives other labels than torch on 40 of 40 validation sentences"):
+        export.export(classifier, reader, items, labels, task=TASK)
+
+
+def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier, reader = load_classifier(tiny_transformer, TASK), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    items = [Sentence(str(row["text"])) for row in tiny_rows()]
+    labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
+    quantized = export.export(classifier, reader, items, labels, task=TASK)
+    monkeypatch.setattr(export, "MAX_LOSS", -1.0)
+    exact = export.export(classifier, reader, items, labels, task=TASK)
+    operators = [{node.op_type for node in onnx.load_from_string(graph).graph.node} for graph in (quantized, exact)]
+    assert "MatMulInteger" in operators[0]
+    assert "MatMulInteger" not in operators[1]
 
 
 def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
@@ -205,6 +234,15 @@ def test_a_teacher_of_another_task_is_refused(
             report=tmp_path / "r",
             data_name="tiny",
         )
+
+
+def test_longer_inputs_than_the_encoder_reads_are_refused(
+    tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    assert "this encoder reads at most 64 tokens" in run(
+        *overrides(tiny_files, tiny_encoder, tmp_path / "m", 1), "model.max_length=65", code=1
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_label_without_sentences_is_an_error(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ except ImportError as error:
 log = logging.getLogger(__name__)
 
 MAX_LOSS = 0.005
+# Logits that differ by less are equal but for rounding.
+SAME = 1e-4
 
 
 class Served(torch.nn.Module):
@@ -75,9 +77,10 @@ def export(
 ) -> bytes:
     """Export to ONNX and quantize to int8, checked before anything is saved.
 
-    The fp32 graph must give torch's labels on all sentences. Of the quantized graphs the first is taken that loses at
-    most 0.5 points of macro-F1 over the stance labels: all weights in int8, then all but the feed-forward layers'
-    second half, whose inputs have the widest range, then few beside the embeddings.
+    The fp32 graph must give torch's labels on all sentences (but where torch's two best logits are as good as equal).
+    Of the quantized graphs the first is taken that loses at most 0.5 points of macro-F1 over the stance labels: all
+    weights in int8, then all but the feed-forward layers' second half, whose inputs have the widest range, then few
+    beside the embeddings; if none does, the fp32 graph.
 
     Args:
         classifier: in evaluation mode, on the CPU.
@@ -87,17 +90,19 @@ def export(
         task: the labels.
 
     Returns:
-        The quantized graph.
+        The graph.
 
     Raises:
-        StanceError: if the fp32 graph and torch disagree, or every quantized graph loses more.
+        StanceError: if the fp32 graph and torch disagree.
     """
     with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         _to_onnx(classifier, inputs, whole)
         exact = OnnxModel(whole, inputs, 1.0, task).logits(sentences, progress=True)
         expected = torch_logits(classifier, inputs, sentences)
-        if differ := int((exact.argmax(1) != expected.argmax(1)).sum()):
+        best = np.sort(expected, axis=1)
+        clear = best[:, -1] - best[:, -2] > SAME
+        if differ := int((clear & (exact.argmax(1) != expected.argmax(1))).sum()):
             raise StanceError(
                 f"the ONNX graph gives other labels than torch on {differ} of {len(sentences)} validation sentences; "
                 "this encoder cannot be served"
@@ -110,7 +115,10 @@ def export(
             log.info("int8%s loses %.4f of macro-F1 %.4f", f" except after {excluded}" if excluded else "", loss, score)
             if loss <= MAX_LOSS:
                 return small.read_bytes()
-    raise StanceError(f"int8 loses more than {MAX_LOSS} of macro-F1 {score:.4f} on validation, however it is done")
+        log.warning(
+            "int8 loses more than %.3f of macro-F1 %.4f however it is done: the graph stays fp32", MAX_LOSS, score
+        )
+        return whole.read_bytes()
 
 
 def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence]) -> NDArray[np.float32]:

@@ -307,23 +307,48 @@ def fit_transformer(
     missing = [name for i, name in enumerate(task.labels) if i not in set(labels)]
     if missing:
         raise StanceError(f"label {missing[0]!r} has no training sentence: add some, or leave it out of task.labels")
+    arguments = _arguments(settings, seed, checkpoints)
+    data = json.dumps([[(s.text, s.context, y) for s, y in zip(*part, strict=True)] for part in (train, validation)])
+    run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
+    if arguments.process_index == 0:
+        _tidy_checkpoints(checkpoints, run, resume=resume)
     transformers.set_seed(seed)
-    encoder, tokenizer = load_encoder(settings.encoder)
-    if settings.layers:
-        thin(encoder, settings.layers)
-    if settings.vocabulary:
-        tokenizer = prune_vocabulary(encoder, tokenizer, settings.vocabulary, [s.text for s in sentences])
-    inputs = Inputs(tokenizer, InputSettings(settings.context, settings.max_length))
-    freeze(encoder, embeddings=settings.freeze_embeddings, layers=settings.frozen_layers)
+    encoder, inputs = _starting_point(settings, sentences)
+    weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
+    classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
     teacher = load_model(Path(settings.teacher)) if settings.teacher else None
     if teacher and teacher.task.labels != task.labels:
         raise StanceError(f"model.teacher has the labels {list(teacher.task.labels)}, the task {list(task.labels)}")
-    weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
-    classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
     made = recombine(sentences, round(settings.recombined * len(sentences)), seed=seed)
-    sentences += made
-    labels += [IGNORED] * len(made)
-    arguments = TrainingArguments(
+    by_length = sorted(zip(*validation, strict=True), key=lambda pair: len(pair[0].text + pair[0].context))
+    trainer = StanceTrainer(
+        model=classifier,
+        args=arguments,
+        data_collator=lambda items: collate(inputs, items),
+        train_dataset=TrainingSentences(
+            inputs, sentences + made, labels + [IGNORED] * len(made), settings.context_dropout, seed, teacher
+        ),
+        eval_dataset=TrainingSentences(inputs, [s for s, _ in by_length], [y for _, y in by_length], 0.0, seed),
+        compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
+        callbacks=[EpochLog(), transformers.EarlyStoppingCallback(settings.patience)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if trainer.is_world_process_zero():
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        (checkpoints / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))  # type: ignore[no-untyped-call]
+    trainer.accelerator.wait_for_everyone()
+    if not trainer.is_world_process_zero():
+        sys.exit(0)  # the first process saves the model
+    classifier = trainer.accelerator.unwrap_model(trainer.model).float().cpu().eval()
+    model = TrainedTransformer(classifier, serve(classifier, inputs, *validation, task=task))
+    shutil.rmtree(checkpoints)
+    return model
+
+
+def _arguments(settings: TransformerSettings, seed: int, checkpoints: Path) -> TrainingArguments:
+    return TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -347,32 +372,24 @@ def fit_transformer(
         label_names=["labels"],
         ddp_find_unused_parameters=False,
     )
-    by_length = sorted(range(len(validation[0])), key=lambda i: len(validation[0][i].text + validation[0][i].context))
-    trainer = StanceTrainer(
-        model=classifier,
-        args=arguments,
-        data_collator=lambda items: _collate(inputs, items),
-        train_dataset=TrainingSentences(inputs, sentences, labels, settings.context_dropout, seed, teacher),
-        eval_dataset=TrainingSentences(
-            inputs, [validation[0][i] for i in by_length], [validation[1][i] for i in by_length], 0.0, seed
-        ),
-        compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
-        callbacks=[EpochLog(), transformers.EarlyStoppingCallback(settings.patience)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    data = json.dumps([(s.text, s.context) for s in sentences] + [list(labels), list(validation[1])])
-    run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
-    if trainer.is_world_process_zero():
-        _prepare_checkpoints(checkpoints, run, resume=resume)
-    trainer.accelerator.wait_for_everyone()
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))  # type: ignore[no-untyped-call]
-    trainer.accelerator.wait_for_everyone()
-    if not trainer.is_world_process_zero():
-        sys.exit(0)  # the first process saves the model
-    classifier = trainer.accelerator.unwrap_model(trainer.model).float().cpu().eval()
-    model = TrainedTransformer(classifier, serve(classifier, inputs, *validation, task=task))
-    shutil.rmtree(checkpoints)
-    return model
+
+
+def _starting_point(
+    settings: TransformerSettings, sentences: Sequence[Sentence]
+) -> tuple[transformers.PreTrainedModel, Inputs]:
+    """The encoder that training starts from, and its inputs."""
+    encoder, tokenizer = load_encoder(settings.encoder)
+    positions = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    if isinstance(positions, nn.Embedding):
+        longest = positions.num_embeddings - (0 if positions.padding_idx is None else positions.padding_idx + 1)
+        if settings.max_length > longest:
+            raise StanceError(f"model.max_length={settings.max_length}: this encoder reads at most {longest} tokens")
+    if settings.layers:
+        thin(encoder, settings.layers)
+    if settings.vocabulary:
+        tokenizer = prune_vocabulary(encoder, tokenizer, settings.vocabulary, [s.text for s in sentences])
+    freeze(encoder, embeddings=settings.freeze_embeddings, layers=settings.frozen_layers)
+    return encoder, Inputs(tokenizer, InputSettings(settings.context, settings.max_length))
 
 
 def macro_f1(labels: Any, scores: Any, task: TaskSpec) -> float:
@@ -438,7 +455,8 @@ def has_bf16() -> bool:
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
-def _collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+def collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """A batch: the arrays of `Inputs.arrays`, `labels`, and `soft_labels` where there is a teacher."""
     arrays = inputs.arrays([example.encoded for example in examples])
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     tensors["labels"] = torch.tensor([example.label for example in examples])
@@ -446,21 +464,20 @@ def _collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Ten
     return {**tensors, "soft_labels": torch.from_numpy(np.stack(soft)).float()} if soft else tensors
 
 
-def _prepare_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
+def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
     """Make sure that what lies there is of this very training, and remove what a killed process left half-written."""
-    file = folder / RUN_FILE
-    if file.is_file():
-        if not resume:
-            raise StanceError(
-                f"{folder} holds an unfinished training: continue it with --resume, or delete that folder to start anew"
-            )
-        if json.loads(file.read_text(encoding="utf-8")) != run:
-            raise StanceError(
-                f"{folder} holds an unfinished training with other settings or data: continue it with those of "
-                f"{file}, or delete that folder to start anew"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
     for checkpoint in folder.glob("checkpoint-*"):
         if not (checkpoint / "trainer_state.json").is_file():  # which the Trainer writes last
             shutil.rmtree(checkpoint)
+    if not any(folder.glob("checkpoint-*")):
+        return
+    if not resume:
+        raise StanceError(
+            f"{folder} holds an unfinished training: continue it with --resume, or delete that folder to start anew"
+        )
+    file = folder / RUN_FILE
+    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != run:
+        raise StanceError(
+            f"{folder} holds an unfinished training with other settings or data: continue it with those of {file}, or "
+            "delete that folder to start anew"
+        )
