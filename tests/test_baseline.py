@@ -9,18 +9,26 @@ import pytest
 from stance import load
 from stance.data.corpus import load_corpus
 from stance.data.labelled import fingerprint, sentences
-from stance.models.tfidf import NgramVectorizer, TfidfModel, TfidfSettings
+from stance.models.settings import TfidfSettings
+from stance.models.tfidf import NgramVectorizer, TfidfModel
 from stance.prediction import PRETRAINED
 from stance.schema import TaskSpec
 from stance.training import fit
 
 
-def test_training_again_gives_the_packaged_model() -> None:
+def test_training_again_gives_the_packaged_model(tmp_path: Path) -> None:
     description = json.loads((PRETRAINED / "model.json").read_text())
     assert description["settings"] == vars(TfidfSettings())
     corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
     assert description["training_data"]["sha256"] == fingerprint(corpus["train"])
-    model = fit(corpus["train"], task=TaskSpec(), settings=TfidfSettings(), seed=description["seed"])
+    model = fit(
+        corpus["train"],
+        None,
+        task=TaskSpec(),
+        settings=TfidfSettings(),
+        seed=description["seed"],
+        checkpoints=tmp_path,
+    )
     test = sentences(corpus["test"])
     again, packaged = model.predict_proba(test), load(PRETRAINED).predict_proba(test)
     assert (again.argmax(axis=1) == packaged.argmax(axis=1)).all()

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stance.config import CONF, register, settings, task_spec
-from stance.models.settings import TfidfSettings
+from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.schema import StanceError, TaskSpec
 
 ROOT = CONF.parent
@@ -60,7 +60,7 @@ def test_every_config_composes(script: str, overrides: list[str]) -> None:
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     if script == "train":
         assert task_spec(cfg.task) == TaskSpec()
-        assert isinstance(settings(cfg.model), TfidfSettings)
+        assert isinstance(settings(cfg.model), (TfidfSettings, TransformerSettings))
 
 
 def test_every_config_has_a_header() -> None:

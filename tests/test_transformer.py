@@ -146,7 +146,7 @@ def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: p
 def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
     tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    epochs = 40
+    epochs = 12
     run(*overrides(tiny_files, tiny_encoder, tmp_path / "whole", epochs))
 
     arguments = overrides(tiny_files, tiny_encoder, tmp_path / "killed", epochs)

@@ -47,6 +47,7 @@ DROPOUT = 0.1
 WARMUP = 0.1
 WEIGHT_DECAY = 0.01
 EVALUATION_BATCH = 64
+CHECKPOINTS_PER_EPOCH = 10
 HEAD = "stance_head."
 IGNORED = -100  # the label of what has none, by torch's convention
 
@@ -253,8 +254,15 @@ class StanceTrainer(Trainer):
         return LengthGroupedSampler(cast(TrainingSentences, self.train_dataset), self.args.train_batch_size)
 
 
-class EpochLog(transformers.TrainerCallback):
-    """One line of log per epoch."""
+class Progress(transformers.TrainerCallback):
+    """One line of log per epoch, and checkpoints within it, so that little is lost to a kill."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Save now and then within an epoch; at its end the Trainer does, after it has evaluated."""
+        steps_of_epoch = state.max_steps // args.num_train_epochs
+        done = state.global_step % steps_of_epoch
+        if done and done % max(1, steps_of_epoch // CHECKPOINTS_PER_EPOCH) == 0:
+            control.should_save = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say how the epoch ended."""
@@ -330,7 +338,7 @@ def fit_transformer(
         ),
         eval_dataset=TrainingSentences(inputs, [s for s, _ in by_length], [y for _, y in by_length], 0.0, seed),
         compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
-        callbacks=[EpochLog(), transformers.EarlyStoppingCallback(settings.patience)],
+        callbacks=[Progress(), transformers.EarlyStoppingCallback(settings.patience)],
     )
     trainer.remove_callback(PrinterCallback)
     if trainer.is_world_process_zero():
@@ -467,7 +475,9 @@ def collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tens
 def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
     """Make sure that what lies there is of this very training, and remove what a killed process left half-written."""
     for checkpoint in folder.glob("checkpoint-*"):
-        if not (checkpoint / "trainer_state.json").is_file():  # which the Trainer writes last
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # which the Trainer writes last
+        except (OSError, ValueError):
             shutil.rmtree(checkpoint)
     if not any(folder.glob("checkpoint-*")):
         return
