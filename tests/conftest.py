@@ -1,5 +1,8 @@
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.schema import TaskSpec
 from stance.training import train
 
+ROOT = Path(__file__).parents[1]
 PHRASES = {
     "for": "urged the Council to lift the arms embargo at once",
     "against": "opposed lifting the arms embargo and asked for its renewal",
@@ -29,6 +33,20 @@ def tiny_rows(countries: list[str] = COUNTRIES) -> list[dict[str, object]]:
         for country in countries
         for label, phrase in PHRASES.items()
     ]
+
+
+def run(script: str, *overrides: object, code: int = 0, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / script, *map(str, overrides)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")

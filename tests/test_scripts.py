@@ -1,13 +1,10 @@
 """`train.py` and `evaluate.py`, run as users run them, and the configuration that they read."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import write_jsonl
+from conftest import run, write_jsonl
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -18,20 +15,6 @@ from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.schema import StanceError, TaskSpec
 
 ROOT = CONF.parent
-
-
-def run(script: str, *overrides: object, code: int = 0, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, ROOT / script, *map(str, overrides)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
 
 
 def on_tiny(files: dict[str, Path]) -> list[str]:

@@ -13,11 +13,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import COUNTRIES, PHRASES, tiny_rows, tiny_settings, write_jsonl
+from conftest import COUNTRIES, PHRASES, ROOT, run, tiny_rows, tiny_settings, write_jsonl
 
 from stance import load, predict
 from stance.cli import main
-from stance.config import CONF
 from stance.data.labelled import load_files
 from stance.models import export
 from stance.models.distillation import prune_vocabulary, recombine, thin
@@ -37,21 +36,9 @@ from stance.training import cross_validate, train
 TASK = TaskSpec()
 
 
-def run(*overrides: object, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "train.py", "model=transformer", *map(str, overrides)],
-        cwd=CONF.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
-
-
 def overrides(files: dict[str, Path], encoder: Path, out: Path, epochs: int) -> list[str]:
     return [
+        "model=transformer",
         "data=file",
         *(f"data.{split}={file}" for split, file in files.items()),
         f"model.encoder={encoder}",
@@ -147,13 +134,11 @@ def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
     tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
 ) -> None:
     epochs = 12
-    run(*overrides(tiny_files, tiny_encoder, tmp_path / "whole", epochs))
+    run("train.py", *overrides(tiny_files, tiny_encoder, tmp_path / "whole", epochs))
 
     arguments = overrides(tiny_files, tiny_encoder, tmp_path / "killed", epochs)
     checkpoints = tmp_path / "killed.checkpoints"
-    process = subprocess.Popen(
-        [sys.executable, "train.py", "model=transformer", *arguments], cwd=CONF.parent, stdout=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -161,25 +146,23 @@ def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed").exists()
 
-    assert "continue it with --resume" in run(*arguments, code=1)
-    assert "other settings" in run(*arguments, "--resume", "seed=2", code=1)
+    assert "continue it with --resume" in run("train.py", *arguments, code=1)
+    assert "other settings" in run("train.py", *arguments, "--resume", "seed=2", code=1)
     (checkpoints / "checkpoint-99999").mkdir()  # half-written
-    run(*arguments, "--resume")
+    run("train.py", *arguments, "--resume")
     assert not checkpoints.exists()
     whole, resumed = (json.loads((tmp_path / f"{n}-report" / "metrics.json").read_text()) for n in ("whole", "killed"))
     assert {**whole, "model": ""} == {**resumed, "model": ""}
 
 
 def test_the_baseline_has_nothing_to_resume() -> None:
-    done = subprocess.run([sys.executable, "train.py", "--resume"], cwd=CONF.parent, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "leave --resume out" in done.stderr
+    assert "leave --resume out" in run("train.py", "--resume", code=1)
 
 
 def test_two_processes_train_one_model(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     arguments = overrides(tiny_files, tiny_encoder, tmp_path / "model", 20)
-    subprocess.run([*launch, "train.py", "model=transformer", *arguments], cwd=CONF.parent, check=True, timeout=300)
+    subprocess.run([*launch, "train.py", *arguments], cwd=ROOT, check=True, timeout=300)
     assert json.loads((tmp_path / "model-report" / "metrics.json").read_text())["macro_f1"] > 0.9
 
 
@@ -240,7 +223,7 @@ def test_longer_inputs_than_the_encoder_reads_are_refused(
     tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
 ) -> None:
     assert "this encoder reads at most 64 tokens" in run(
-        *overrides(tiny_files, tiny_encoder, tmp_path / "m", 1), "model.max_length=65", code=1
+        "train.py", *overrides(tiny_files, tiny_encoder, tmp_path / "m", 1), "model.max_length=65", code=1
     )
     assert not list(tmp_path.iterdir())
 
