@@ -26,16 +26,14 @@ from transformers import (
 )
 
 from stance.data.corpus import load_corpus
-from stance.models.encoders import find_encoder
+from stance.models.encoders import find_encoder, freeze, load_encoder
 from stance.models.onnx import Inputs, InputSettings
 from stance.models.transformer import (
     Classifier,
     StanceTrainer,
     TrainingSentences,
     collate,
-    freeze,
     has_bf16,
-    load_encoder,
 )
 from stance.schema import Sentence, TaskSpec
 

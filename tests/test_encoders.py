@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from stance.models import encoders
-from stance.models.encoders import EncoderError, find_encoder
-from stance.models.transformer import load_encoder
+from stance.models.encoders import EncoderError, find_encoder, load_encoder
 
 WEIGHTS = b"weights" * 1000
 

@@ -20,16 +20,11 @@ from stance.cli import main
 from stance.data.labelled import load_files
 from stance.models import export
 from stance.models.distillation import prune_vocabulary, recombine, thin
+from stance.models.encoders import freeze, load_encoder
 from stance.models.export import torch_logits
 from stance.models.onnx import Inputs, InputSettings
 from stance.models.settings import TransformerSettings
-from stance.models.transformer import (
-    LengthGroupedSampler,
-    TrainingSentences,
-    freeze,
-    load_classifier,
-    load_encoder,
-)
+from stance.models.transformer import LengthGroupedSampler, TrainingSentences, load_classifier
 from stance.schema import Sentence, StanceError, TaskSpec
 from stance.training import cross_validate, train
 
@@ -125,7 +120,9 @@ def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: p
     quantized = export.export(classifier, reader, items, labels, task=TASK)
     monkeypatch.setattr(export, "MAX_LOSS", -1.0)
     exact = export.export(classifier, reader, items, labels, task=TASK)
-    operators = [{node.op_type for node in onnx.load_from_string(graph).graph.node} for graph in (quantized, exact)]
+    operators = [
+        {node.op_type for node in onnx.load_from_string(model.graph).graph.node} for model in (quantized, exact)
+    ]
     assert "MatMulInteger" in operators[0]
     assert "MatMulInteger" not in operators[1]
 

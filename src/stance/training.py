@@ -28,6 +28,7 @@ from stance.models.card import model_card
 from stance.models.folder import MODEL_FILE, SavableModel, load_model, read_description, save_model
 from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.models.tfidf import fit_tfidf
+from stance.prediction import load
 from stance.schema import StanceError, TaskSpec
 
 if TYPE_CHECKING:
@@ -134,15 +135,15 @@ def export_folder(
         StanceError: if `folder` holds no transformer's weights, the export fails its checks, or `out` may not be
             replaced.
     """
-    from stance.models.export import serve
+    from stance.models.export import export
     from stance.models.transformer import load_classifier
 
     check_replaceable(out, marker=MODEL_FILE)
     description = read_description(Path(folder))
-    model = load_model(Path(folder))
+    model = load(folder)
     classifier = load_classifier(Path(folder), model.task)
     inputs = cast("OnnxModel", model).inputs
-    served = serve(classifier, inputs, sentences(validation_split), list(validation_split["label"]), task=model.task)
+    served = export(classifier, inputs, sentences(validation_split), list(validation_split["label"]), task=model.task)
     info = {name: description[name] for name in ("settings", "seed", "training_data")}
     return _save(served, out, info, validation_split)
 

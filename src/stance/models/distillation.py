@@ -14,6 +14,7 @@ import transformers
 from tokenizers import Tokenizer
 from torch import nn
 
+from stance.models.encoders import layer_stack
 from stance.schema import Sentence, StanceError
 
 # Where one clause ends and the next begins.
@@ -50,16 +51,12 @@ def thin(encoder: transformers.PreTrainedModel, layers: int) -> None:
     Raises:
         StanceError: if the encoder has fewer.
     """
-    for module in encoder.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == encoder.config.num_hidden_layers:
-                if layers > len(child):
-                    raise StanceError(f"model.layers={layers}: the encoder has {len(child)} layers")
-                kept = [child[(i + 1) * len(child) // layers - 1] for i in range(layers)]
-                setattr(module, name, nn.ModuleList(kept))
-                encoder.config.num_hidden_layers = layers
-                return
-    raise StanceError(f"model.layers={layers}: it is not known where this encoder has its layers; leave it out")
+    module, name = layer_stack(encoder)
+    stack = getattr(module, name)
+    if layers > len(stack):
+        raise StanceError(f"model.layers={layers}: the encoder has {len(stack)} layers")
+    setattr(module, name, nn.ModuleList(stack[(i + 1) * len(stack) // layers - 1] for i in range(layers)))
+    encoder.config.num_hidden_layers = layers
 
 
 def prune_vocabulary(

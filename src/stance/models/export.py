@@ -20,7 +20,7 @@ try:
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from stance.models.onnx import BATCH, Inputs, OnnxModel, softmax
+    from stance.models.onnx import Inputs, OnnxModel, softmax
     from stance.models.transformer import Classifier, macro_f1
 except ImportError as error:
     raise MissingExtraError("exporting a transformer", "transformer") from error
@@ -51,31 +51,10 @@ class Served(torch.nn.Module):
         return logits
 
 
-def serve(
-    classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence], labels: Sequence[int], *, task: TaskSpec
-) -> OnnxModel:
-    """Export a classifier, and calibrate what comes of it by temperature scaling (Guo et al. 2017).
-
-    Args:
-        classifier: in evaluation mode, on the CPU.
-        inputs: its inputs.
-        sentences: validation sentences.
-        labels: the numbers of their labels.
-        task: the labels.
-
-    Raises:
-        StanceError: as `export`.
-    """
-    graph = export(classifier, inputs, sentences, labels, task=task)
-    model = OnnxModel(graph, inputs, 1.0, task)
-    model.temperature = calibrate(model.logits(sentences), labels)
-    return model
-
-
 def export(
     classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence], labels: Sequence[int], *, task: TaskSpec
-) -> bytes:
-    """Export to ONNX and quantize to int8, checked before anything is saved.
+) -> OnnxModel:
+    """Export a classifier to ONNX, quantize it to int8, and calibrate it by temperature scaling (Guo et al. 2017).
 
     The fp32 graph must give torch's labels on all sentences (but where torch's two best logits are as good as equal).
     Of the quantized graphs the first is taken that loses at most 0.5 points of macro-F1 over the stance labels: all
@@ -89,47 +68,42 @@ def export(
         labels: the numbers of their labels.
         task: the labels.
 
-    Returns:
-        The graph.
-
     Raises:
         StanceError: if the fp32 graph and torch disagree.
     """
     with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         _to_onnx(classifier, inputs, whole)
-        exact = OnnxModel(whole, inputs, 1.0, task).logits(sentences, progress=True)
+        exact = OnnxModel(whole.read_bytes(), inputs, 1.0, task)
+        logits = exact.logits(sentences, progress=True)
         expected = torch_logits(classifier, inputs, sentences)
         best = np.sort(expected, axis=1)
         clear = best[:, -1] - best[:, -2] > SAME
-        if differ := int((clear & (exact.argmax(1) != expected.argmax(1))).sum()):
+        if differ := int((clear & (logits.argmax(1) != expected.argmax(1))).sum()):
             raise StanceError(
                 f"the ONNX graph gives other labels than torch on {differ} of {len(sentences)} validation sentences; "
                 "this encoder cannot be served"
             )
-        score = macro_f1(labels, exact, task)
+        score = macro_f1(labels, logits, task)
         for excluded in ((), ("Gelu",), ("LayerNormalization", "Gelu")):
             _quantize(whole, small, after=excluded)
-            quantized = OnnxModel(small, inputs, 1.0, task).logits(sentences, progress=True)
-            loss = score - macro_f1(labels, quantized, task)
+            quantized = OnnxModel(small.read_bytes(), inputs, 1.0, task)
+            logits = quantized.logits(sentences, progress=True)
+            loss = score - macro_f1(labels, logits, task)
             log.info("int8%s loses %.4f of macro-F1 %.4f", f" except after {excluded}" if excluded else "", loss, score)
             if loss <= MAX_LOSS:
-                return small.read_bytes()
-        log.warning(
-            "int8 loses more than %.3f of macro-F1 %.4f however it is done: the graph stays fp32", MAX_LOSS, score
-        )
-        return whole.read_bytes()
+                quantized.temperature = calibrate(logits, labels)
+                return quantized
+    log.warning("int8 loses more than %.3f of macro-F1 %.4f however it is done: the graph stays fp32", MAX_LOSS, score)
+    exact.temperature = calibrate(expected, labels)
+    return exact
 
 
-def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence]) -> NDArray[np.float32]:
+def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence]) -> NDArray[np.float64]:
     """The classifier's logits by torch, shape (sentences, labels)."""
-    encoded = inputs.encode(sentences)
-    by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-    logits = np.empty((len(encoded), classifier.stance_head.out_features), np.float32)
+    logits = np.empty((len(sentences), classifier.stance_head.out_features))
     with torch.inference_mode():
-        for start in range(0, len(encoded), BATCH):
-            rows = by_length[start : start + BATCH]
-            arrays = inputs.arrays([encoded[i] for i in rows])
+        for rows, arrays in inputs.batches(inputs.encode(sentences)):
             logits[rows] = classifier(**{name: torch.from_numpy(a) for name, a in arrays.items()})["logits"].numpy()
     return logits
 

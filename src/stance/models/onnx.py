@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,6 +107,13 @@ class Inputs:
             arrays["sentence_mask"][row, e.start : end] = 1
         return arrays
 
+    def batches(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], dict[str, NDArray[np.int64]]]]:
+        """Sentences of about the same length together: where they stand in `encoded`, and their arrays."""
+        by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+        for start in range(0, len(by_length), BATCH):
+            rows = by_length[start : start + BATCH]
+            yield rows, self.arrays([encoded[i] for i in rows])
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -164,10 +171,7 @@ class OnnxModel:
         for batch in batches(len(sentences), batch_size, progress):
             encoded = self.inputs.encode(sentences[batch])
             cut += sum(e.cut for e in encoded)
-            by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-            for start in range(0, len(by_length), BATCH):
-                rows = by_length[start : start + BATCH]
-                arrays = self.inputs.arrays([encoded[i] for i in rows])
+            for rows, arrays in self.inputs.batches(encoded):
                 found = self.session.run(None, {name: arrays[name] for name in self._names})[0]
                 logits[[batch.start + i for i in rows]] = found
         if cut:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from stance.models import StanceModel
-from stance.models.encoders import EncoderError, find_encoder
+from stance.models.encoders import freeze, load_encoder, without_pooler
 from stance.models.folder import load_model
 from stance.models.settings import TransformerSettings
 from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
@@ -27,14 +27,13 @@ try:
     import torch
     import transformers
     from safetensors.torch import load_file, save_file
-    from tokenizers import Tokenizer
     from torch import nn
-    from transformers import AutoConfig, AutoModel, AutoTokenizer, PrinterCallback, Trainer, TrainingArguments
+    from transformers import AutoConfig, AutoModel, PrinterCallback, Trainer, TrainingArguments
     from transformers.trainer_pt_utils import get_length_grouped_indices
     from transformers.trainer_utils import get_last_checkpoint
 
     from stance.models.distillation import prune_vocabulary, recombine, thin
-    from stance.models.onnx import TOKENIZER_FILE, Encoded, Inputs, InputSettings, OnnxModel
+    from stance.models.onnx import Encoded, Inputs, InputSettings, OnnxModel
 except ImportError as error:
     raise MissingExtraError("training a transformer", "transformer") from error
 
@@ -140,7 +139,7 @@ def load_classifier(folder: Path, task: TaskSpec) -> Classifier:
     try:
         weights = load_file(folder / WEIGHTS_FILE)
         encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
-        classifier = Classifier(_without_pooler(encoder), len(task.labels))
+        classifier = Classifier(without_pooler(encoder), len(task.labels))
         classifier.stance_head.load_state_dict({n.removeprefix(HEAD): weights.pop(n) for n in _head_names(weights)})
         classifier.encoder.load_state_dict(weights)
     except (OSError, RuntimeError, ValueError) as error:
@@ -309,7 +308,7 @@ def fit_transformer(
         StanceError: if a label has no training sentence, the encoder cannot be had, or checkpoints of another training
             are in the way.
     """
-    from stance.models.export import serve
+    from stance.models.export import export
 
     sentences, labels = list(train[0]), list(train[1])
     missing = [name for i, name in enumerate(task.labels) if i not in set(labels)]
@@ -350,7 +349,7 @@ def fit_transformer(
     if not trainer.is_world_process_zero():
         sys.exit(0)  # the first process saves the model
     classifier = trainer.accelerator.unwrap_model(trainer.model).float().cpu().eval()
-    model = TrainedTransformer(classifier, serve(classifier, inputs, *validation, task=task))
+    model = TrainedTransformer(classifier, export(classifier, inputs, *validation, task=task))
     shutil.rmtree(checkpoints)
     return model
 
@@ -404,55 +403,6 @@ def macro_f1(labels: Any, scores: Any, task: TaskSpec) -> float:
     """Macro-F1 over the stance labels, of numbers of gold labels and scores of shape (sentences, labels)."""
     stances = [task.labels.index(label) for label in task.stance_labels]
     return float(f1_score(labels, np.argmax(scores, 1), labels=stances, average="macro", zero_division=0))
-
-
-def load_encoder(name: str) -> tuple[transformers.PreTrainedModel, Tokenizer]:
-    """An encoder with its tokenizer.
-
-    Args:
-        name: see `find_encoder`.
-
-    Raises:
-        EncoderError: if it cannot be had.
-    """
-    path = find_encoder(name)
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it reports the pooler as missing
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        encoder = AutoModel.from_pretrained(path, dtype=torch.float32)
-        file = Path(path) / TOKENIZER_FILE
-        tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise EncoderError(
-            f"model.encoder={name}: {reason}\nWithout a connection to the Hub, fetch it where there is one "
-            f"(hf download {name} --local-dir FOLDER) and give model.encoder=FOLDER; or use minilm or mpnet, which "
-            "come as packages"
-        ) from None
-    return _without_pooler(encoder), tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
-
-
-def _without_pooler(encoder: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
-    """The head reads the tokens, so that a pooler would be saved for nothing."""
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # type: ignore[assignment]
-    return encoder
-
-
-def freeze(encoder: transformers.PreTrainedModel, *, embeddings: bool, layers: int) -> None:
-    """Keep parts of an encoder as they were pretrained.
-
-    Raises:
-        StanceError: if it has not so many layers.
-    """
-    stack = max((m for m in encoder.modules() if isinstance(m, nn.ModuleList)), key=len)
-    if layers > len(stack):
-        raise StanceError(f"model.frozen_layers={layers}: the encoder has {len(stack)} layers")
-    frozen: list[nn.Module] = list(stack[:layers])
-    if embeddings:
-        frozen.append(getattr(encoder, "embeddings", encoder.get_input_embeddings()))
-    for module in frozen:
-        module.requires_grad_(False)
 
 
 def has_bf16() -> bool:
