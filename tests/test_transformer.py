@@ -22,9 +22,15 @@ from stance.models import export
 from stance.models.distillation import prune_vocabulary, recombine, thin
 from stance.models.encoders import freeze, load_encoder
 from stance.models.export import torch_logits
-from stance.models.onnx import Inputs, InputSettings
+from stance.models.onnx import Inputs, InputSettings, OnnxModel
 from stance.models.settings import TransformerSettings
-from stance.models.transformer import LengthGroupedSampler, TrainingSentences, load_classifier
+from stance.models.transformer import (
+    LengthGroupedSampler,
+    StanceTrainer,
+    TrainingSentences,
+    fit_transformer,
+    load_classifier,
+)
 from stance.schema import Sentence, StanceError, TaskSpec
 from stance.training import cross_validate, train
 
@@ -198,6 +204,37 @@ def test_a_student_learns_from_its_teacher(
     for label, phrase in PHRASES.items():
         assert predict(f"Peru {phrase}.", model=tmp_path / "student").label == label
     assert json.loads((tmp_path / "student" / "config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_a_teacher_labels_once(
+    tiny_transformer: Path,
+    tiny_files: dict[str, Path],
+    tiny_encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fit(**changes: object) -> None:
+        settings = tiny_settings(tiny_encoder, teacher=str(tiny_transformer), epochs=1, **changes)
+        part = sentences(8), [0, 1, 2, 3] * 2
+        fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
+
+    class KilledError(Exception):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    calls = []
+    label = OnnxModel.predict_proba
+    monkeypatch.setattr(OnnxModel, "predict_proba", lambda *a, **k: calls.append(1) or label(*a, **k))
+    with monkeypatch.context() as patch:
+        patch.setattr(StanceTrainer, "train", killed)
+        for changes, expected in (({}, 2), ({}, 2), ({"learning_rate": 1e-3}, 4)):
+            with pytest.raises(KilledError):
+                fit(**changes)
+            assert len(calls) == expected
+    fit(learning_rate=1e-3)
+    assert len(calls) == 4
 
 
 def test_a_teacher_of_another_task_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from stance.atomic import whole_file
 from stance.models import StanceModel
 from stance.models.encoders import freeze, load_encoder, without_pooler
-from stance.models.folder import load_model
+from stance.models.folder import MODEL_FILE, file_sha256, load_model
 from stance.models.settings import TransformerSettings
 from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
 
@@ -42,6 +44,7 @@ log = logging.getLogger(__name__)
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
+SOFT_LABELS_FILE = "soft_labels.json"
 DROPOUT = 0.1
 WARMUP = 0.1
 WEIGHT_DECAY = 0.01
@@ -168,6 +171,11 @@ class Example:
     soft_labels: NDArray[np.float64] | None = None
 
 
+def without_context(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """The same sentences, each standing alone."""
+    return [replace(sentence, context="") for sentence in sentences]
+
+
 class TrainingSentences(torch.utils.data.Dataset[Example]):
     """Labelled sentences, each shown with or without its context, as drawn anew for each epoch.
 
@@ -177,7 +185,7 @@ class TrainingSentences(torch.utils.data.Dataset[Example]):
         labels: the number of each one's label.
         context_dropout: the probability of being shown without context.
         seed: governs, with the epoch, what is shown without.
-        teacher: gives soft labels, if there is one.
+        soft_labels: a teacher's probabilities, shape (2, sentences, labels): with context and without.
     """
 
     def __init__(
@@ -187,20 +195,12 @@ class TrainingSentences(torch.utils.data.Dataset[Example]):
         labels: Sequence[int],
         context_dropout: float,
         seed: int,
-        teacher: StanceModel | None = None,
+        soft_labels: NDArray[np.float64] | None = None,
     ) -> None:
-        alone = [replace(sentence, context="") for sentence in sentences]
-        self.variants: list[list[Example]] = [
-            [
-                Example(encoded, label, soft)
-                for encoded, label, soft in zip(
-                    inputs.encode(variant),
-                    labels,
-                    teacher.predict_proba(variant, progress=True) if teacher else [None] * len(labels),
-                    strict=True,
-                )
-            ]
-            for variant in (sentences, alone)
+        soft = itertools.repeat([None] * len(labels)) if soft_labels is None else soft_labels
+        self.variants = [
+            list(map(Example, inputs.encode(variant), labels, soft_of_variant))
+            for variant, soft_of_variant in zip((sentences, without_context(sentences)), soft, strict=False)
         ]
         self.context_dropout = context_dropout
         self.seed = seed
@@ -315,35 +315,35 @@ def fit_transformer(
     if missing:
         raise StanceError(f"label {missing[0]!r} has no training sentence: add some, or leave it out of task.labels")
     arguments = _arguments(settings, seed, checkpoints)
-    data = json.dumps([[(s.text, s.context, y) for s, y in zip(*part, strict=True)] for part in (train, validation)])
-    run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
-    if arguments.process_index == 0:
-        _tidy_checkpoints(checkpoints, run, resume=resume)
     transformers.set_seed(seed)
     encoder, inputs = _starting_point(settings, sentences)
     weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
     classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
-    teacher = load_model(Path(settings.teacher)) if settings.teacher else None
-    if teacher and teacher.task.labels != task.labels:
-        raise StanceError(f"model.teacher has the labels {list(teacher.task.labels)}, the task {list(task.labels)}")
-    made = recombine(sentences, round(settings.recombined * len(sentences)), seed=seed)
+    data = json.dumps([[(s.text, s.context, y) for s, y in zip(*part, strict=True)] for part in (train, validation)])
+    run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
+    teacher = None
+    if settings.teacher:
+        teacher = load_model(Path(settings.teacher))
+        if teacher.task.labels != task.labels:
+            raise StanceError(f"model.teacher has the labels {list(teacher.task.labels)}, the task {list(task.labels)}")
+        run["teacher_sha256"] = file_sha256(Path(settings.teacher) / MODEL_FILE)
+        made = recombine(sentences, round(settings.recombined * len(sentences)), seed=seed)
+        sentences, labels = sentences + made, labels + [IGNORED] * len(made)
+    with arguments.main_process_first():
+        if arguments.process_index == 0:
+            _tidy_checkpoints(checkpoints, run, resume=resume)
+        soft_labels = _soft_labels(teacher, sentences, checkpoints / SOFT_LABELS_FILE) if teacher else None
     by_length = sorted(zip(*validation, strict=True), key=lambda pair: len(pair[0].text + pair[0].context))
     trainer = StanceTrainer(
         model=classifier,
         args=arguments,
         data_collator=lambda items: collate(inputs, items),
-        train_dataset=TrainingSentences(
-            inputs, sentences + made, labels + [IGNORED] * len(made), settings.context_dropout, seed, teacher
-        ),
+        train_dataset=TrainingSentences(inputs, sentences, labels, settings.context_dropout, seed, soft_labels),
         eval_dataset=TrainingSentences(inputs, [s for s, _ in by_length], [y for _, y in by_length], 0.0, seed),
         compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
         callbacks=[Progress(), transformers.EarlyStoppingCallback(settings.patience)],
     )
     trainer.remove_callback(PrinterCallback)
-    if trainer.is_world_process_zero():
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        (checkpoints / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))  # type: ignore[no-untyped-call]
     trainer.accelerator.wait_for_everyone()
     if not trainer.is_world_process_zero():
@@ -422,6 +422,16 @@ def collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tens
     return {**tensors, "soft_labels": torch.from_numpy(np.stack(soft)).float()} if soft else tensors
 
 
+def _soft_labels(teacher: StanceModel, sentences: Sequence[Sentence], file: Path) -> NDArray[np.float64]:
+    """A teacher's probabilities of sentences with context and without, kept in a file, as they take long."""
+    if not file.is_file():
+        log.info("labelling %s sentences by the teacher", f"{len(sentences):,}")
+        found = [teacher.predict_proba(s, progress=True).tolist() for s in (sentences, without_context(sentences))]
+        with whole_file(file) as stream:
+            json.dump(found, stream)
+    return np.array(json.loads(file.read_text(encoding="utf-8")))
+
+
 def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
     """Make sure that what lies there is of this very training, and remove what a killed process left half-written."""
     for checkpoint in folder.glob("checkpoint-*"):
@@ -429,15 +439,20 @@ def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> Non
             json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # which the Trainer writes last
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
-    if not any(folder.glob("checkpoint-*")):
-        return
-    if not resume:
-        raise StanceError(
-            f"{folder} holds an unfinished training: continue it with --resume, or delete that folder to start anew"
-        )
     file = folder / RUN_FILE
-    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != run:
-        raise StanceError(
-            f"{folder} holds an unfinished training with other settings or data: continue it with those of {file}, or "
-            "delete that folder to start anew"
-        )
+    same = file.is_file() and json.loads(file.read_text(encoding="utf-8")) == run
+    if any(folder.glob("checkpoint-*")):
+        if not resume:
+            raise StanceError(
+                f"{folder} holds an unfinished training: continue it with --resume, or delete that folder to start anew"
+            )
+        if not same:
+            raise StanceError(
+                f"{folder} holds an unfinished training with other settings or data: continue it with those of {file}, "
+                "or delete that folder to start anew"
+            )
+    elif not same:
+        (folder / SOFT_LABELS_FILE).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as stream:
+            json.dump(run, stream, indent=2)
