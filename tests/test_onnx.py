@@ -62,10 +62,11 @@ def test_the_context_is_cut_and_never_the_sentence(tiny_encoder: Path) -> None:
 def test_the_arrays_tell_sentence_context_and_padding_apart(tiny_encoder: Path) -> None:
     reader = inputs(tiny_encoder)
     arrays = reader.arrays(reader.encode([Sentence("egypt met spain", "oil"), Sentence("chad")]))
-    assert {array.shape for array in arrays.values()} == {(2, 8)}
-    assert arrays["attention_mask"].tolist() == [[1] * 7 + [0], [1] * 3 + [0] * 5]
-    assert arrays["sentence_mask"].tolist() == [[0, 0, 0, 1, 1, 1, 1, 0], [0, 1, 1, 0, 0, 0, 0, 0]]
-    assert arrays["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1, 1, 0], [0] * 8]
+    assert {array.shape for array in arrays.values()} == {(2, 7)}
+    assert {a.shape for a in reader.arrays(reader.encode([Sentence("chad")]), multiple=8).values()} == {(1, 8)}
+    assert arrays["attention_mask"].tolist() == [[1] * 7, [1] * 3 + [0] * 4]
+    assert arrays["sentence_mask"].tolist() == [[0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 0, 0, 0, 0]]
+    assert arrays["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1, 1], [0] * 7]
 
 
 def test_rows_keep_their_order(tiny_transformer: Path) -> None:

@@ -89,6 +89,7 @@ def test_its_weights_load_again(tiny_transformer: Path) -> None:
     encoder, _ = load_encoder(str(tiny_transformer))
     for name, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, classifier.encoder.state_dict()[name])
+    assert len({file.stat().st_mode for file in tiny_transformer.iterdir()}) == 1
 
 
 def test_export_gives_a_small_folder_that_predicts_the_same(

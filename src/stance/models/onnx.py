@@ -21,8 +21,6 @@ TOKENIZER_FILE = "tokenizer.json"
 INPUTS_FILE = "inputs.json"
 # Sentences run together, at most: beyond that, larger batches are no faster on a CPU.
 BATCH = 64
-# Padded lengths are multiples of this, so that few distinct shapes occur.
-WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -86,15 +84,19 @@ class Inputs:
             pair = self.tokenizer.post_process(text)
         return Encoded(pair.ids, pair.type_ids, len(pair.ids) - length - self._closing, cut)
 
-    def arrays(self, encoded: Sequence[Encoded]) -> dict[str, NDArray[np.int64]]:
+    def arrays(self, encoded: Sequence[Encoded], *, multiple: int = 1) -> dict[str, NDArray[np.int64]]:
         """Pad to one length.
+
+        Args:
+            encoded: the sentences.
+            multiple: what the length is a multiple of.
 
         Returns:
             Arrays of shape (sentences, tokens): `input_ids`, `token_type_ids`, `attention_mask` (1 where there is a
             token) and `sentence_mask` (1 where it is of the sentence, or closes it, not of its context).
         """
         longest = max(len(e.ids) for e in encoded)
-        shape = (len(encoded), -(-longest // WIDTH) * WIDTH)
+        shape = (len(encoded), -(-longest // multiple) * multiple)
         arrays: dict[str, NDArray[np.int64]] = {
             name: np.zeros(shape, np.int64) for name in ("token_type_ids", "attention_mask", "sentence_mask")
         }
