@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
 import math
@@ -200,10 +199,11 @@ class TrainingSentences(torch.utils.data.Dataset[Example]):
         seed: int,
         soft_labels: NDArray[np.float64] | None = None,
     ) -> None:
-        soft = itertools.repeat([None] * len(labels)) if soft_labels is None else soft_labels
+        variants = (sentences, without_context(sentences))
+        soft_of_variants = [[None] * len(labels)] * 2 if soft_labels is None else soft_labels
         self.variants = [
-            list(map(Example, inputs.encode(variant), labels, soft_of_variant))
-            for variant, soft_of_variant in zip((sentences, without_context(sentences)), soft, strict=False)
+            [Example(*example) for example in zip(inputs.encode(variant), labels, soft, strict=True)]
+            for variant, soft in zip(variants, soft_of_variants, strict=True)
         ]
         self.context_dropout = context_dropout
         self.seed = seed
