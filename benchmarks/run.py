@@ -1,7 +1,7 @@
-"""Measure what docs/results.md reports: `python benchmarks/run.py [--un-speeches FILE] [--skip-train]`.
+"""Measure what docs/results.md reports: `python benchmarks/run.py [--un-speeches FILE] [MODEL ...]`.
 
-Times are medians; what is compared runs in turn, A B A B …, and a ratio is the median of the pairs' ratios, so that a
-drift of the machine's speed hits both sides.
+Quality of the packaged model and of other model folders, then speed. Times are medians; what is compared runs in turn,
+A B A B …, and a ratio is the median of the pairs' ratios, so that a drift of the machine's speed hits both sides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -23,21 +24,18 @@ from sklearn.pipeline import make_pipeline
 from stance import load, predict
 from stance.data.articles import DEFAULT_FOLDER, load_articles
 from stance.data.corpus import load_corpus
-from stance.data.labelled import Dataset, label_names, load_files
+from stance.data.labelled import Dataset, DatasetDict, label_names, load_files
 from stance.evaluation.evaluate import score
 from stance.evaluation.report import summary_table
-from stance.models.tfidf import PIPELINE_FILE, TRUSTED
 from stance.prediction import PRETRAINED
 from stance.schema import STANCE_LABELS, TaskSpec
 
 SENTENCE = "Egypt asked the Security Council to lift the arms embargo on Libya."
-BY_HAND = f"""
-import warnings
-warnings.simplefilter("ignore")
-import skops.io
-import stance.models.tfidf
-pipeline = skops.io.load({str(PRETRAINED / PIPELINE_FILE)!r}, trusted={TRUSTED!r})
-pipeline.predict_proba([{SENTENCE!r}])
+BATCH = 64
+PIPELINE = """
+import transformers
+transformers.utils.logging.set_verbosity_error()
+classify = transformers.pipeline("text-classification", model={weights!r})
 """
 
 
@@ -61,17 +59,22 @@ def python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def quality(un_speeches: Path | None) -> None:
+def quality(corpus: DatasetDict, folders: list[Path], un_speeches: Path | None) -> None:
     task = TaskSpec()
-    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), task)
     datasets: dict[str, Dataset] = {"corpus validation": corpus["validation"], "corpus test": corpus["test"]}
     articles = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
     if any(articles.glob("*.txt")):
         datasets["five press articles"] = load_articles(Path("data/articles/labels.jsonl"), articles, task)["test"]
     if un_speeches:
         datasets["UN speeches"] = load_files({"test": un_speeches}, task, seed=1)["test"]
-    model = load(PRETRAINED)
-    print(summary_table({name: score(model, dataset, seed=1)[0] for name, dataset in datasets.items()}), "\n")
+    for folder in folders:
+        for context in (True, False) if load(folder).kind == "transformer" else (True,):  # type: ignore[attr-defined]
+            shown = {name: d if context else d.map(lambda _: {"context": ""}) for name, d in datasets.items()}
+            found = {name: score(load(folder), dataset, seed=1)[0] for name, dataset in shown.items()}
+            print(f"{folder}{'' if context else ', without context'}\n{summary_table(found)}")
+            print("over all labels: " + ", ".join(f"{name} {m['macro_f1_all']:.3f}" for name, m in found.items()))
+            implicit = found["corpus test"]["slices"]["implicit"]["yes"]
+            print(f"corpus test, implicit: {implicit['macro_f1']:.3f} ({implicit['sentences']} sentences)\n")
 
     train = corpus["train"]
     plain = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
@@ -83,30 +86,48 @@ def quality(un_speeches: Path | None) -> None:
         print(f"{name:<26} {macro_f1:>8.3f}")
 
 
-def speed(runs: int) -> None:
+def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
     rows = []
     _, more, _ = in_turn(python("import stance"), python("pass"), runs * 2)
     rows.append(("import stance, over bare python", f"+{more:.3f} s", "<= +0.10 s"))
-    ours, _, ratio = in_turn(python(f"from stance import predict; predict({SENTENCE!r})"), python(BY_HAND), runs)
-    rows.append((f"first predict ({ours:.2f} s), over skops by hand", f"{ratio:.3f} x", "<= 1.15 x"))
-    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
-    texts = list(corpus["train"]["text"])[:10_000]
-    pipeline = load(PRETRAINED).pipeline  # type: ignore[attr-defined]
-    ours, _, ratio = in_turn(lambda: predict(texts), lambda: pipeline.predict_proba(texts), runs)
-    rows.append((f"predict, 10,000 sentences ({ours:.2f} s), over predict_proba", f"{ratio:.3f} x", "<= 1.10 x"))
+    texts = list(corpus["test"].shuffle(seed=1)["text"])
+    if not (weights / "model.safetensors").is_file():
+        print(
+            f"{weights} holds no weights (python train.py experiment=distil): no comparison with transformers.pipeline"
+        )
+    else:
+        by_hand = PIPELINE.format(weights=str(weights))
+        first = python(f"from stance import predict; predict({SENTENCE!r})")
+        ours, _, ratio = in_turn(first, python(f"{by_hand}classify({SENTENCE!r})"), runs)
+        rows.append((f"first predict ({ours:.2f} s), over transformers.pipeline's", f"{ratio:.3f} x", "<= 0.25 x"))
+        names: dict[str, Any] = {}
+        exec(by_hand, names)
+        batches = iter([texts[i : i + BATCH] for i in range(0, BATCH * (runs + 1), BATCH) for _ in (1, 2)])
+        ours, _, ratio = in_turn(
+            lambda: predict(next(batches)), lambda: names["classify"](next(batches), batch_size=BATCH), runs
+        )
+        rows.append(
+            (f"{BATCH} sentences ({ours:.3f} s): the pipeline's time over ours", f"{1 / ratio:.2f} x", ">= 3 x")
+        )
+        single = iter([text for text in texts[-201:] for _ in (1, 2)])
+        ours, _, ratio = in_turn(lambda: predict(next(single)), lambda: names["classify"](next(single)), 200)
+        rows.append((f"one sentence ({ours * 1000:.1f} ms), over the pipeline", f"{ratio:.3f} x", "<= 0.33 x"))
     for row in rows:
         print(f"{row[0]:<62} {row[1]:>9}   {row[2]}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", type=Path, help="model folders to measure beside the packaged model")
     parser.add_argument("--un-speeches", type=Path, help="real sentences, labelled as the corpus is (JSONL)")
+    parser.add_argument("--weights", type=Path, default="models/distil", help="the packaged model's fp32 weights")
     parser.add_argument("--runs", type=int, default=10, help="counted runs of each process (default: 10)")
     parser.add_argument("--skip-train", action="store_true", help="do not time make train")
     options = parser.parse_args()
-    quality(options.un_speeches)
+    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
+    quality(corpus, [PRETRAINED, *options.models], options.un_speeches)
     print()
-    speed(options.runs)
+    speed(corpus, options.weights, options.runs)
     if not options.skip_train:
         took = seconds(lambda: subprocess.run(["make", "train"], check=True, capture_output=True))
         print(f"{'make train, everything installed':<62} {took:>7.1f} s   <= 120 s")

@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 
 from stance import load, predict
 from stance.models.folder import ModelFolderError
-from stance.prediction import PRETRAINED
 
 
 @pytest.fixture
@@ -109,7 +108,3 @@ def test_types_that_no_baseline_has_are_refused(copy: Path) -> None:
     edit(copy, sha256={**description["sha256"], weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()})
     with pytest.raises(ModelFolderError, match="Untrusted types"):
         load(copy)
-
-
-def test_the_packaged_model_is_small() -> None:
-    assert sum(file.stat().st_size for file in PRETRAINED.iterdir()) < 3_000_000

@@ -28,7 +28,8 @@ import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"datasets", "hydra", "omegaconf", "matplotlib", "jinja2", "rapidfuzz", "cleanlab",
-                                  "huggingface_hub", "pandas", "pyarrow", "torch", "transformers"}:
+                                  "huggingface_hub", "pandas", "pyarrow", "torch", "transformers", "scipy", "sklearn",
+                                  "skops"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Block())
 """
@@ -40,11 +41,26 @@ def test_predict_needs_no_extra() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["config", "training", "data.corpus", "data.articles", "data.splits", "data.audit", "evaluation.report"]
+    "module",
+    [
+        "config",
+        "training",
+        "data.corpus",
+        "data.articles",
+        "data.splits",
+        "data.audit",
+        "evaluation.metrics",
+        "evaluation.report",
+    ],
 )
 def test_a_missing_extra_names_its_pip_command(module: str) -> None:
     done = python(WITHOUT_EXTRAS + f"import stance.{module}")
     assert done.stderr.strip().splitlines()[-1].endswith("pip install 'embargo-stance[train]'")
+
+
+def test_a_baseline_without_its_extra_says_so(tiny_model: Path) -> None:
+    done = python(WITHOUT_EXTRAS + f"from stance import load; load({str(tiny_model)!r})")
+    assert done.stderr.strip().splitlines()[-1].endswith("pip install 'embargo-stance[tfidf]'")
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import stance
 from stance import LABELS, Prediction, load, predict
-from stance.prediction import PRETRAINED
 from stance.schema import Sentence, TaskSpec
 
 
@@ -45,33 +44,6 @@ def test_an_unchanged_folder_is_loaded_once(tiny_model: Path) -> None:
 def test_the_environment_names_the_default_model(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCE_MODEL", str(tiny_model))
     assert load() is load(tiny_model)
-
-
-def test_without_any_choice_the_packaged_model_predicts() -> None:
-    assert load() is load(PRETRAINED)
-    texts = [
-        "Egypt asked the Security Council to lift the arms embargo on Libya.",
-        "The ambassador said the arms embargo must be kept and better enforced.",
-        "The minister said the embargo could be eased only if a unity government asked for it.",
-        "The minister met students in the port on Monday.",
-    ]
-    assert [p.label for p in predict(texts)] == ["for", "against", "conditional", "none"]
-
-
-@pytest.mark.parametrize(
-    ("text", "probabilities"),
-    [
-        (
-            "Paris would lift the embargo only if the army unites.",
-            [0.084253, 0.001951, 0.912892, 0.000904],
-        ),
-        ("France opposes lifting the arms embargo.", [0.038089, 0.94716, 0.010055, 0.004696]),
-    ],
-)
-def test_the_packaged_model_predicts_the_same_under_every_release_of_scikit_learn(
-    text: str, probabilities: list[float]
-) -> None:
-    assert list(predict(text).probabilities.values()) == pytest.approx(probabilities, abs=1e-5)
 
 
 @pytest.mark.parametrize(("texts", "index"), [(["a b", 3], 1), ([None], 0), ([b"bytes"], 0)])

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from stance.atomic import check_replaceable, whole_folder
@@ -29,7 +28,12 @@ from stance.models.folder import MODEL_FILE, SavableModel, load_model, read_desc
 from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.models.tfidf import fit_tfidf
 from stance.prediction import load
-from stance.schema import StanceError, TaskSpec
+from stance.schema import MissingExtraError, StanceError, TaskSpec
+
+try:
+    from sklearn.model_selection import StratifiedGroupKFold
+except ImportError as error:
+    raise MissingExtraError("training", "train") from error
 
 if TYPE_CHECKING:
     from stance.models.onnx import OnnxModel

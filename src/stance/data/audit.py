@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.metrics import cohen_kappa_score
-from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from stance.data.corpus import SPLITS, read_corpus, read_splits
@@ -20,6 +17,13 @@ from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, are_formulae, find
 from stance.models.settings import TfidfSettings
 from stance.models.tfidf import fit_tfidf
 from stance.schema import LABELS, MissingExtraError, Sentence, TaskSpec
+
+try:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.metrics import cohen_kappa_score
+    from sklearn.model_selection import StratifiedGroupKFold
+except ImportError as error:
+    raise MissingExtraError("an audit", "train") from error
 
 MIN_NGRAM_SENTENCES = 20
 LISTED = 20

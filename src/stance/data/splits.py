@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 
 from stance.atomic import whole_file
 from stance.data.corpus import SPLITS
 from stance.data.duplicates import are_formulae, find_duplicates
+from stance.schema import MissingExtraError
+
+try:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from sklearn.model_selection import StratifiedGroupKFold
+except ImportError as error:
+    raise MissingExtraError("splitting the corpus", "train") from error
 
 FOLDS = 10
 SPLIT_OF_FOLD = {0: "validation", 1: "test", 2: "test"}

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    brier_score_loss,
-    confusion_matrix,
-    precision_recall_fscore_support,
-)
 
-from stance.schema import TaskSpec
+from stance.schema import MissingExtraError, TaskSpec
+
+try:
+    from sklearn.metrics import (
+        brier_score_loss,
+        confusion_matrix,
+        precision_recall_fscore_support,
+    )
+except ImportError as error:
+    raise MissingExtraError("metrics", "train") from error
 
 BOOTSTRAP_SAMPLES = 2000
 CALIBRATION_BINS = 15

@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.svm import LinearSVC
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from stance.models import BATCH_SIZE, batches
 from stance.models.settings import TfidfSettings
-from stance.schema import Sentence, StanceError, TaskSpec
+from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
+
+try:
+    import skops.io
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.exceptions import InconsistentVersionWarning
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import FeatureUnion, Pipeline
+    from sklearn.svm import LinearSVC
+    from skops.io.exceptions import UntrustedTypesFoundException
+except ImportError as error:
+    raise MissingExtraError("the TF-IDF baseline", "tfidf") from error
 
 PIPELINE_FILE = "pipeline.skops"
 CALIBRATION_FOLDS = 5
