@@ -341,11 +341,11 @@ def test_frozen_parts_do_not_learn(tiny_encoder: Path) -> None:
         freeze(encoder, embeddings=False, layers=3)
 
 
-def test_a_thinned_encoder_keeps_its_last_layer(tiny_encoder: Path) -> None:
+def test_a_thinned_encoder_keeps_its_lowest_layers(tiny_encoder: Path) -> None:
     encoder, _ = load_encoder(str(tiny_encoder))
-    last = encoder.encoder.layer[1]
+    lowest = encoder.encoder.layer[0]
     thin(encoder, 1)
-    assert list(encoder.encoder.layer) == [last]
+    assert list(encoder.encoder.layer) == [lowest]
     with pytest.raises(StanceError, match="the encoder has 1 layers"):
         thin(encoder, 2)
 

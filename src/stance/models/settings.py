@@ -58,7 +58,7 @@ class TransformerSettings:
         frozen_layers: how many of the encoder's lowest layers stay as they were pretrained.
         teacher: a model folder whose probabilities are learned instead of the labels.
         recombined: sentences to make of the training sentences for the teacher to label, for each of these.
-        layers: keep only so many evenly spaced layers of the encoder; 0 keeps all.
+        layers: keep only so many of the encoder's layers, the lowest; 0 keeps all.
         vocabulary: keep only so many tokens of the encoder's vocabulary; 0 keeps all.
 
     Raises:
