@@ -54,6 +54,6 @@ def test_it_knows_plain_sentences(text: str, label: str) -> None:
 
 
 def test_context_matters() -> None:
-    text = "He repeated that his country could not agree to that."
-    context = "The envoy was asked about lifting the arms embargo on Libya."
-    assert predict(text, context=context).probabilities["against"] > predict(text).probabilities["against"] + 0.3
+    text = "Jordan joined that call."
+    contexts = [None, *(f"Egypt asked the Council to {act} the arms embargo on Libya." for act in ("lift", "keep"))]
+    assert [predict(text, context=context).label for context in contexts] == ["none", "for", "against"]

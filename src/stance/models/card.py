@@ -31,11 +31,11 @@ def model_card(
         "dataset_name": training_data["name"],
         "dataset_split": "validation",
     }
-    figures = {
-        f"macro-F1 over {', '.join(task.stance_labels)}": validation["macro_f1"],
-        "accuracy": validation["accuracy"],
-        "expected calibration error": validation["ece"],
-    }
+    figures = (
+        ("macro_f1", f"macro-F1 over {', '.join(task.stance_labels)}", validation["macro_f1"]),
+        ("accuracy", "accuracy", validation["accuracy"]),
+        ("expected_calibration_error", "expected calibration error", validation["ece"]),
+    )
     data = ModelCardData(
         language="en",
         license="mit",
@@ -44,8 +44,8 @@ def model_card(
         tags=["stance-detection", "arms-embargo"],
         model_name=f"stance-{kind}",
         eval_results=[
-            EvalResult(metric_type=name.split()[0].lower(), metric_name=name, metric_value=round(value, 4), **dataset)
-            for name, value in figures.items()
+            EvalResult(metric_type=type_, metric_name=name, metric_value=round(value, 4), **dataset)
+            for type_, name, value in figures
         ],
     )
     template = Path(__file__).with_name("card.md.jinja")

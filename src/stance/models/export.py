@@ -151,12 +151,21 @@ def _quantize(source: Path, target: Path, *, after: Sequence[str]) -> None:
     """
     graph = onnx.load(source)
     del graph.graph.value_info[:]  # the exporter's are wrong after its own optimizer
+    for node in graph.graph.node:
+        del node.metadata_props[:]  # where in whose files the exporter found it
     makers = {name: node.op_type for node in graph.graph.node for name in node.output}
     excluded = [
         node.name for node in graph.graph.node if node.op_type == "MatMul" and makers.get(node.input[0]) in after
     ]
     with _quietly():
-        quantize_dynamic(graph, target, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=excluded)
+        quantize_dynamic(
+            graph,
+            target,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,  # seven bits: processors without VNNI overflow with eight
+            nodes_to_exclude=excluded,
+        )
 
 
 @contextmanager

@@ -20,7 +20,7 @@ ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 INPUTS_FILE = "inputs.json"
 # Sentences run together, at most: beyond that, larger batches are no faster on a CPU.
-BATCH = 64
+BATCH = 16
 
 
 @dataclass(frozen=True)
