@@ -36,7 +36,7 @@ def main(cfg):
         test=cfg.test,
         resume=cfg.resume,
     )
-    print(summary_table(metrics), f"model: {out}", f"report: {report / 'report.md'}", sep="\n")
+    print(summary_table(metrics), f"model: {out}", f"report: {report / 'report.html'}", sep="\n")
     return metrics["validation"]["macro_f1"]
 
 

@@ -1,17 +1,19 @@
 """The TF-IDF baseline on the real corpus, and as it is saved."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import tiny_rows, write_jsonl
 
 from stance import load
 from stance.data.corpus import load_corpus
-from stance.data.labelled import sentences
+from stance.data.labelled import load_files, sentences
 from stance.evaluation.evaluate import score
 from stance.models.settings import TfidfSettings
 from stance.models.tfidf import NgramVectorizer, TfidfModel
-from stance.schema import TaskSpec
+from stance.schema import LABELS, Sentence, TaskSpec
 from stance.training import fit
 
 
@@ -39,3 +41,38 @@ def test_no_ngram_of_awkward_text_breaks_the_saved_vocabulary(options: dict[str,
     restored = NgramVectorizer()
     restored.__setstate__(vectorizer.__getstate__())
     assert restored.vocabulary_ == vectorizer.vocabulary_
+
+
+AWKWARD = ["Lift it, lift IT — now!", "a\u2028b  c", "İstanbul'da ΣΑΣ ß ﬁ", "x", "“No” — “no”, no arms"]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_the_spans_are_those_of_scikit_learns_ngrams(text: str) -> None:
+    for options in ({"token_pattern": r"(?u)\w+|[^\w\s]"}, {"analyzer": "char_wb"}):
+        vectorizer = NgramVectorizer(ngram_range=(2, 4), **options)
+        spans = list(vectorizer.spans(text))
+        assert Counter(ngram for ngram, _, _ in spans) == Counter(vectorizer.build_analyzer()(text))
+        assert all(0 <= start < end <= len(text) for _, start, end in spans)
+
+
+@pytest.mark.parametrize("labels", [LABELS, ("for", "against")], ids=["four labels", "two labels"])
+def test_the_contributions_sum_to_the_score(labels: tuple[str, ...], tmp_path: Path) -> None:
+    rows = [row for row in tiny_rows() if row["label"] in labels]
+    file = write_jsonl(tmp_path / "rows.jsonl", rows)
+    task = TaskSpec(labels, labels[:2])
+    dataset = load_files({"train": file}, task, seed=1)["train"]
+    model = fit(dataset, None, task=task, settings=TfidfSettings(), seed=1, checkpoints=tmp_path)
+    assert isinstance(model, TfidfModel)
+    svm = model.pipeline[-1].calibrated_classifiers_[0].estimator
+    for text in [*AWKWARD, str(rows[0]["text"])]:
+        scores = np.atleast_1d(svm.decision_function(model.pipeline[0].transform([text]))[0])
+        for label in labels:
+            column = list(svm.classes_).index(label)
+            score, intercept = (
+                (scores[column], svm.intercept_[column])
+                if len(labels) > 2
+                else ((1, -1)[column == 0] * scores[0], (1, -1)[column == 0] * svm.intercept_[0])
+            )
+            (explanation,) = model.explain([Sentence(text)], [label])
+            assert sum(a.weight for a in explanation) + intercept == pytest.approx(score)
+            assert [(a.start, a.end) for a in explanation] == sorted((a.start, a.end) for a in explanation)

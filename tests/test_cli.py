@@ -100,6 +100,25 @@ def test_json_lines_keep_their_fields_and_order(predict: Predict, tmp_path: Path
     assert [row["prediction"] for row in found] == EXPECTED
 
 
+def test_below_the_confidence_asked_for_the_prediction_is_empty(predict: Predict, tmp_path: Path) -> None:
+    source, lines, table = tmp_path / "in.csv", tmp_path / "out.jsonl", tmp_path / "out.csv"
+    source.write_text("text\nEgypt met the envoy.\n")
+    assert predict("--input", source, "--output", table, "--min-confidence", 1) == 0
+    (row,) = csv.DictReader(table.open())
+    assert row["prediction"] == ""
+    assert float(row["confidence"]) > 0.25
+    source = tmp_path / "in.txt"
+    source.write_text("Egypt met the envoy.\n")
+    assert predict("--input", source, "--output", lines, "--min-confidence", 1) == 0
+    assert json.loads(lines.read_text())["prediction"] is None
+
+
+def test_a_confidence_that_is_none_is_refused(predict: Predict) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        predict("A sentence.", "--min-confidence", 1.5)
+    assert exit_.value.code == 2
+
+
 def test_csv_keeps_its_columns_and_order(predict: Predict, tmp_path: Path) -> None:
     header = ["id", "text", "note"]
     rows = [[f"{i}", text, 'é, "quoted"\nand\r\nbroken'] for i, text in enumerate(TEXTS)]

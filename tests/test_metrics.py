@@ -93,9 +93,39 @@ def test_a_slice_averages_over_the_stances_that_it_has() -> None:
         "sentences": 2,
         "stance_sentences": 1,
         "macro_f1": 1.0,
+        "macro_f1_interval": [1.0, 1.0],
         "accuracy": 1.0,
+        "accuracy_interval": [1.0, 1.0],
     }
     assert metrics["slices"]["file"]["b"]["macro_f1"] is None
+    assert metrics["slices"]["file"]["b"]["macro_f1_interval"] is None
+
+
+def test_what_is_left_when_the_least_confident_are_left_out() -> None:
+    gold = ["for", "for", "none", "none"]
+    probabilities = np.array([[0.96, 0.04, 0, 0], [0.4, 0.6, 0, 0], [0, 0, 0.15, 0.85], [0.1, 0.2, 0.3, 0.4]])
+    table = {
+        row["min_confidence"]: row
+        for row in compute_metrics(gold, probabilities, list("abcd"), task=TaskSpec(), seed=1)["selective"]
+    }
+    assert [table[t]["coverage"] for t in (0.0, 0.5, 0.8, 0.9, 0.99)] == [1, 0.75, 0.5, 0.25, 0]
+    assert [table[t]["accuracy"] for t in (0.0, 0.5, 0.8, 0.99)] == [0.75, pytest.approx(2 / 3), 1, None]
+
+
+def test_the_reliability_table_makes_the_calibration_error() -> None:
+    gold, probabilities, documents = random_case(4)
+    metrics = compute_metrics(gold, probabilities, documents, task=TaskSpec(), seed=1)
+    table = metrics["reliability"]
+    assert sum(b["sentences"] for b in table) == 400
+    assert all(b["from"] <= b["confidence"] <= b["to"] for b in table)
+    gaps = sum(b["sentences"] * abs(b["confidence"] - b["accuracy"]) for b in table) / 400
+    assert metrics["ece"] == pytest.approx(gaps)
+
+
+def test_predictions_can_be_read_back() -> None:
+    gold, probabilities, documents = random_case(5)
+    metrics = compute_metrics(gold, probabilities, documents, task=TaskSpec(), seed=1)
+    assert [int(n) for n in metrics["predicted"].split()] == probabilities.argmax(axis=1).tolist()
 
 
 def test_a_class_that_never_occurs_scores_zero_without_a_warning() -> None:

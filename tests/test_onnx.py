@@ -84,6 +84,24 @@ def test_the_batch_size_changes_nothing_but_the_rounding_of_int8(tiny_transforme
     np.testing.assert_allclose(found, expected, atol=0.03)
 
 
+def test_a_word_weighs_what_its_absence_costs(tiny_transformer: Path) -> None:
+    text, context = "Egypt urged the Council to lift the arms embargo", "It met the envoy."
+    whole = predict(text, context=context, model=tiny_transformer, explain=True)
+    assert whole.explanation
+    assert [a.token for a in whole.explanation] == text.split()
+    for a in whole.explanation:
+        assert text[a.start : a.end] == a.token
+        without = predict(text[: a.start] + text[a.end :], context=context, model=tiny_transformer)
+        expected = whole.confidence - without.probabilities[str(whole.label)]
+        assert a.weight == pytest.approx(expected, abs=0.02)  # int8 rounds by the batch
+
+
+def test_a_single_word_can_be_explained(tiny_transformer: Path) -> None:
+    (attribution,) = predict("lift!", model=tiny_transformer, explain=True).explanation or ()
+    assert (attribution.token, attribution.start, attribution.end) == ("lift", 0, 4)
+    assert predict("…", model=tiny_transformer, explain=True).explanation == ()
+
+
 def test_threads_share_a_model(tiny_transformer: Path) -> None:
     model = load(tiny_transformer)
     expected = predict(TEXTS, model=model)

@@ -118,3 +118,31 @@ def test_any_text_gets_probabilities(texts: list[str]) -> None:
 
 def test_the_public_names() -> None:
     assert set(stance.__all__) == {"LABELS", "Prediction", "load", "predict"}
+
+
+def test_below_the_confidence_asked_for_there_is_no_label(tiny_model: Path) -> None:
+    texts = ["Chad urged the Council to lift the arms embargo at once.", "Something else entirely, said nobody."]
+    every = predict(texts, model=tiny_model)
+    bar = (every[0].confidence + every[1].confidence) / 2
+    kept = predict(texts, model=tiny_model, min_confidence=bar)
+    assert [p.label is None for p in kept] == [p.confidence < bar for p in every]
+    assert [(p.probabilities, p.confidence) for p in kept] == [(p.probabilities, p.confidence) for p in every]
+    assert [p.label for p in predict(texts, model=tiny_model, min_confidence=0)] == [p.label for p in every]
+
+
+@pytest.mark.parametrize("bar", [-0.1, 1.1, float("nan")])
+def test_a_confidence_that_is_none_is_a_value_error(bar: float, tiny_model: Path) -> None:
+    with pytest.raises(ValueError, match="min_confidence must be from 0 to 1"):
+        predict("A sentence.", model=tiny_model, min_confidence=bar)
+
+
+def test_explanations_are_given_where_asked_for(tiny_model: Path) -> None:
+    texts = ["Chad urged the Council to lift the arms embargo.", "Malta met the envoy."]
+    assert [p.explanation for p in predict(texts, model=tiny_model)] == [None, None]
+    for text, prediction in zip(texts, predict(texts, model=tiny_model, explain=True), strict=True):
+        assert prediction.explanation
+        assert all(
+            text[a.start : a.end].lower() == a.token.strip().lower()
+            for a in prediction.explanation
+            if " " not in a.token.strip()
+        )

@@ -86,13 +86,13 @@ def test_train_and_evaluate_report_the_same_test_score(tiny_files: dict[str, Pat
     out, first, second = tmp_path / "model", tmp_path / "first", tmp_path / "second"
     printed = run("train.py", *on_tiny(tiny_files), f"out={out}", f"report={first}")
     assert "macro-F1" in printed
-    assert str(first / "report.md") in printed
+    assert str(first / "report.html") in printed
     run("evaluate.py", f"model_dir={out}", "data=file", f"data.test={tiny_files['test']}", f"out={second}")
     for folder in (first, second):
         assert {file.name for file in folder.iterdir()} == {
             "metrics.json",
             "report.md",
-            "confusion_matrix.png",
+            "report.html",
             "predictions.jsonl",
         }
     assert metrics(first) == metrics(second)

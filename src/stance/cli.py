@@ -1,4 +1,4 @@
-"""The command line: `stance predict`, `stance export`, `stance data audit`, `stance data split`."""
+"""The command line: `stance predict`, `export`, `report`, `compare`, `data audit` and `data split`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Sentences are given as arguments, or with --input as a file or standard input, i
 Text is UTF-8. For an article, put each of its sentences on a line of its own.
 
 What comes out is every row with its other columns kept, and these added:
-  prediction      the most probable label
+  prediction      the most probable label; nothing where it is less probable than --min-confidence
   confidence      its probability, calibrated
   probabilities   the probability of each label (in CSV: a column p_LABEL for each)
 as CSV if the input is CSV, else as JSONL. Rows keep their order.
@@ -141,6 +141,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a model folder (default: $STANCE_MODEL, else the model in the package)",
     )
+    command.add_argument(
+        "--min-confidence",
+        metavar="P",
+        type=float,
+        default=0.0,
+        help="leave the prediction empty where its probability is below P, 0 to 1 (default: 0)",
+    )
     command.set_defaults(run=_predict, parser=command)
 
     command = commands.add_parser(
@@ -159,6 +166,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_corpus(command)
     command.set_defaults(run=_export)
+
+    command = commands.add_parser(
+        "report",
+        help="make a report's pages anew",
+        description="Make report.md and report.html of a report folder anew, from its metrics.json and "
+        "predictions.jsonl.",
+    )
+    command.add_argument("folder", metavar="DIR", type=Path, help="a report folder that train.py or evaluate.py wrote")
+    command.set_defaults(run=_report)
+
+    command = commands.add_parser(
+        "compare",
+        help="compare reports on the same test set",
+        description="Compare report folders on the same test set with the first of them: differences with their "
+        "intervals, labels, slices, and the sentences that changed sides. Prints Markdown.",
+    )
+    command.add_argument("first", metavar="A", type=Path, help="the report folder to compare with")
+    command.add_argument("others", metavar="B", type=Path, nargs="+", help="other report folders")
+    command.set_defaults(run=_compare)
 
     data = commands.add_parser("data", help="check and split the labelled corpus", description="The labelled corpus.")
     data_commands = data.add_subparsers(required=True, metavar="COMMAND")
@@ -188,6 +214,8 @@ def _add_corpus(command: argparse.ArgumentParser) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if not 0 <= options.min_confidence <= 1:
+        options.parser.error(f"--min-confidence must be from 0 to 1, not {options.min_confidence}")
     if bool(options.sentences) == bool(options.input):
         options.parser.error("give sentences, or --input FILE (one of the two); --help shows examples")
     if options.sentences:
@@ -197,10 +225,10 @@ def _predict(options: argparse.Namespace) -> int:
         blank = next((i for i, sentence in enumerate(options.sentences) if not sentence.strip()), None)
         if blank is not None:
             options.parser.error(f"sentence {blank + 1} is blank")
-        predictions = predict(options.sentences, model=options.model)
+        predictions = predict(options.sentences, model=options.model, min_confidence=options.min_confidence)
         output = _standard_output()
         for sentence, prediction in zip(options.sentences, predictions, strict=True):
-            output.write(f"{prediction.label:<12} {prediction.confidence:.2f}  {sentence}\n")
+            output.write(f"{prediction.label or '–':<12} {prediction.confidence:.2f}  {sentence}\n")
         return 0
 
     if options.input == "-":
@@ -225,7 +253,8 @@ def _predict(options: argparse.Namespace) -> int:
         for batch in _batches(_scorable(rows, options, writer, rejects)):
             contexts = [row.values.get(options.context_column) for row in batch] if options.context_column else None
             texts = [row.values[options.text_column] for row in batch]
-            for row, prediction in zip(batch, predict(texts, context=contexts, model=model), strict=True):
+            predictions = predict(texts, context=contexts, model=model, min_confidence=options.min_confidence)
+            for row, prediction in zip(batch, predictions, strict=True):
                 writer.write(row.values, prediction)
     if rejects.count:
         where = f": see {rejects.file}" if rejects.file else ""
@@ -365,6 +394,21 @@ def _export(options: argparse.Namespace) -> int:
         validation = load_corpus(options.corpus, options.splits, task)["validation"]
     metrics = export_folder(options.model, options.out, validation)
     print(f"{options.out}: macro-F1 {metrics['macro_f1']:.3f} on {metrics['sentences']:,} validation sentences")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from stance.evaluation.report import write_report
+
+    write_report(options.folder)
+    print(options.folder / "report.html")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from stance.evaluation.compare import compare
+
+    print(compare([options.first, *options.others]))
     return 0
 
 

@@ -24,6 +24,7 @@ try:
     from stance.data.articles import load_articles
     from stance.data.corpus import SPLITS, load_corpus
     from stance.data.labelled import DatasetDict, load_files
+    from stance.evaluation.gate import GateSettings
 except ImportError as error:
     raise MissingExtraError("train.py and evaluate.py", "train") from error
 
@@ -95,6 +96,8 @@ class EvaluateConfig:
     split: str = MISSING
     seed: int = MISSING
     out: str | None = None
+    behaviour: str | None = None
+    gate: GateSettings = field(default_factory=GateSettings)
 
 
 def register() -> None:
@@ -115,7 +118,7 @@ def register() -> None:
 def script(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
     """Decorate a script's main function: `conf/{name}.yaml`, checked against its schema, is its argument.
 
-    A `StanceError` ends the script with its message and exit code 1, without a traceback.
+    A `StanceError` ends the script with its message and exit code, without a traceback.
     """
 
     def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], Any]:
@@ -127,7 +130,7 @@ def script(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], An
                 return function(cfg)
             except StanceError as error:
                 sys.stderr.write(f"error: {error}\n")
-                sys.exit(1)
+                sys.exit(error.exit_code)
 
         register()
         main: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
@@ -166,9 +169,9 @@ def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
     )
 
 
-def settings(model: DictConfig) -> Any:
-    """The hyperparameters of a config, as the dataclass that its schema is."""
-    return OmegaConf.to_object(model)
+def settings(part: DictConfig) -> Any:
+    """The hyperparameters of a model, or the conditions of a gate, as the dataclass that the config's schema is."""
+    return OmegaConf.to_object(part)
 
 
 def choice(group: str) -> str:

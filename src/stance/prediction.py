@@ -58,6 +58,8 @@ def predict(  # type: ignore[overload-overlap]  # a string is an iterable of str
     *,
     context: str | None = None,
     model: str | os.PathLike[str] | StanceModel | None = None,
+    min_confidence: float = 0.0,
+    explain: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> Prediction: ...
 
@@ -68,6 +70,8 @@ def predict(
     *,
     context: Sequence[str | None] | None = None,
     model: str | os.PathLike[str] | StanceModel | None = None,
+    min_confidence: float = 0.0,
+    explain: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> list[Prediction]: ...
 
@@ -77,6 +81,8 @@ def predict(
     *,
     context: str | Sequence[str | None] | None = None,
     model: str | os.PathLike[str] | StanceModel | None = None,
+    min_confidence: float = 0.0,
+    explain: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> Prediction | list[Prediction]:
     """Classify the stance of one sentence, or of each of several.
@@ -86,6 +92,11 @@ def predict(
         context: the text before the sentence, best with a sentence a line, of which a transformer reads the last
             few; for several, as many texts or `None`. The TF-IDF baseline ignores it.
         model: a model folder, a model that `load` gave, or nothing: then as in `load`.
+        min_confidence: below this probability of the most probable label, 0 to 1, `Prediction.label` is None, so that a
+            human can decide. A report says what share of sentences is left at each threshold, and how right they are.
+        explain: whether to say what spoke for the most probable label, in `Prediction.explanation`: for the TF-IDF
+            baseline the n-grams, for a transformer the words, each of which costs a prediction of its own. See
+            `explain` of the models for what the weights mean.
         batch_size: how many sentences are held as features at a time; it bounds memory and does not
             change the result.
 
@@ -95,11 +106,13 @@ def predict(
     Raises:
         TypeError: if a sentence or a context is not a string; names its index.
         ValueError: if a sentence is blank (names its index), if there are not as many contexts as
-            sentences, or if `batch_size` is not positive.
+            sentences, if `batch_size` is not positive, or `min_confidence` not from 0 to 1.
         ModelFolderError: as `load`.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence must be from 0 to 1, not {min_confidence}")
     if isinstance(text, str):
         if context is not None and not isinstance(context, str):
             raise TypeError(f"context must be a string, as text is one, not {type(context).__name__}")
@@ -113,10 +126,13 @@ def predict(
 
     probabilities = model.predict_proba(sentences, batch_size=batch_size)
     labels = model.task.labels
-    predictions = [
-        Prediction(labels[best], dict(zip(labels, row.tolist(), strict=True)))
-        for best, row in zip(probabilities.argmax(axis=1).tolist(), probabilities, strict=True)
-    ]
+    best = [labels[number] for number in probabilities.argmax(axis=1).tolist()]
+    explanations = model.explain(sentences, best) if explain else None
+    predictions = []
+    for i, label in enumerate(best):
+        of_labels = dict(zip(labels, probabilities[i].tolist(), strict=True))
+        explanation = tuple(explanations[i]) if explanations else None
+        predictions.append(Prediction(label if of_labels[label] >= min_confidence else None, of_labels, explanation))
     return predictions[0] if isinstance(text, str) else predictions
 
 

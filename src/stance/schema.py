@@ -12,6 +12,8 @@ TARGET = "lifting the UN arms embargo on Libya"
 class StanceError(Exception):
     """Base of the errors whose message alone tells a user what is wrong and what to do."""
 
+    exit_code = 1
+
 
 class MissingExtraError(StanceError, ImportError):
     """A feature was used whose optional dependencies are not installed."""
@@ -91,18 +93,39 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class Attribution:
+    """What a part of a sentence contributed to a prediction.
+
+    Args:
+        token: the part, as the model reads it.
+        start: character offset in the sentence.
+        end: character offset behind its last character.
+        weight: positive where it speaks for the most probable label; what the weights sum to is said by the
+            model's `explain`.
+    """
+
+    token: str
+    start: int
+    end: int
+    weight: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """A stance with calibrated probabilities.
 
     Args:
-        label: the most probable label.
+        label: the most probable label, or None where its probability is below the `min_confidence` asked for.
         probabilities: label to probability, in label order; sums to 1.
+        explanation: what spoke for and against the most probable label, in the order of the sentence; None where it
+            was not asked for.
     """
 
-    label: str
+    label: str | None
     probabilities: dict[str, float]
+    explanation: tuple[Attribution, ...] | None = None
 
     @property
     def confidence(self) -> float:
-        """The probability of `label`."""
-        return self.probabilities[self.label]
+        """The probability of the most probable label."""
+        return max(self.probabilities.values())

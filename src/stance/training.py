@@ -116,7 +116,8 @@ def _save(
 ) -> dict[str, Any]:
     """Measure a model on validation and save it with what was found, which is returned."""
     validation, _ = score(model, validation_split, seed=info["seed"])
-    kept = {k: v for k, v in validation.items() if k not in ("slices", "confusion_matrix")}
+    left_out = ("slices", "confusion_matrix", "reliability", "selective", "predicted")
+    kept = {k: v for k, v in validation.items() if k not in left_out}
     card = model_card(model.kind, info["settings"], model.task, info["training_data"], validation)
     save_model(model, out, info={**info, "validation": kept}, card=card)
     return validation

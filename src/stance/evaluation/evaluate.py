@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ from numpy.typing import NDArray
 
 from stance.atomic import check_replaceable, whole_folder
 from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
+from stance.evaluation.behaviour import Case, make_invariance_cases, run_cases
 from stance.evaluation.metrics import MAX_SLICES, compute_metrics, length_slice
-from stance.evaluation.report import METRICS_FILE, write_report
+from stance.evaluation.report import METRICS_FILE, PREDICTIONS_FILE, write_report
 from stance.models import StanceModel
+
+# N-grams in `predictions.jsonl` for each sentence: those that weigh most.
+EXPLAINED = 8
 
 
 def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str, Any], NDArray[np.float64]]:
@@ -59,6 +65,7 @@ def evaluate(
     *,
     seed: int,
     about: dict[str, Any],
+    behaviour: Sequence[Case] = (),
 ) -> dict[str, Any]:
     """Score a model and write the report folder, whole or not at all.
 
@@ -68,6 +75,7 @@ def evaluate(
         report: the folder to write; an older report there is replaced.
         seed: governs the bootstrap.
         about: what was evaluated on what, put at the head of `metrics.json`.
+        behaviour: hand-written behavioural tests; if there are any, more are made of the sentences with a stance.
 
     Returns:
         The contents of `metrics.json`.
@@ -78,9 +86,13 @@ def evaluate(
     check_replaceable(report, marker=METRICS_FILE)
     metrics, probabilities = score(model, dataset, seed=seed)
     metrics = {**about, "seed": seed, **metrics}
+    if behaviour:
+        labelled = zip(sentences(dataset), label_names(dataset), strict=True)
+        stances = [sentence for sentence, label in labelled if label in model.task.stance_labels]
+        metrics["behaviour"] = run_cases(model, [*behaviour, *make_invariance_cases(stances, seed=seed)])
     with whole_folder(report, marker=METRICS_FILE) as folder:
         write_json(folder / METRICS_FILE, metrics)
-        _write_predictions(folder / "predictions.jsonl", dataset, probabilities)
+        _write_predictions(folder / PREDICTIONS_FILE, model, dataset, probabilities)
         write_report(folder)
     return metrics
 
@@ -90,16 +102,20 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_predictions(file: Path, dataset: Dataset, probabilities: NDArray[np.float64]) -> None:
-    labels = dataset.features["label"].names
-    named = label_names(dataset)
-    kept = dataset.remove_columns([c for c in ("label", "label_2", "context") if c in dataset.column_names])
+def _write_predictions(file: Path, model: StanceModel, dataset: Dataset, probabilities: NDArray[np.float64]) -> None:
+    labels = model.task.labels
+    kept = dataset.remove_columns([c for c in ("label", "label_2") if c in dataset.column_names])
+    best = [labels[number] for number in probabilities.argmax(axis=1).tolist()]
+    explanations = model.explain(sentences(dataset), best) if model.explains_at_once else None
     with file.open("w", encoding="utf-8") as stream:
-        for row, gold, p in zip(kept, named, probabilities.tolist(), strict=True):
+        for i, (row, gold) in enumerate(zip(kept, label_names(dataset), strict=True)):
             line = {
                 **row,
                 "label": gold,
-                "predicted": labels[int(np.argmax(p))],
-                "probabilities": dict(zip(labels, p, strict=True)),
+                "predicted": best[i],
+                "probabilities": dict(zip(labels, probabilities[i].tolist(), strict=True)),
             }
+            if explanations:
+                loudest = sorted(explanations[i], key=lambda a: -abs(a.weight))[:EXPLAINED]
+                line["explanation"] = [astuple(attribution) for attribution in loudest]
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -14,15 +14,19 @@ try:
     from sklearn.metrics import (
         brier_score_loss,
         confusion_matrix,
+        f1_score,
         precision_recall_fscore_support,
     )
 except ImportError as error:
     raise MissingExtraError("metrics", "train") from error
 
 BOOTSTRAP_SAMPLES = 2000
+QUANTILES = (0.025, 0.975)
 CALIBRATION_BINS = 15
 # A column with more values than this names sentences, not slices.
 MAX_SLICES = 100
+# The confidences below which a reader may want to leave a sentence to a human.
+THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 HEADLINES = ("macro_f1", "accuracy", "ece", "brier")
 LENGTH_BINS = ((1, 10), (11, 20), (21, 30), (31, 40), (41, None))
 
@@ -48,8 +52,10 @@ def compute_metrics(
 
     Returns:
         JSON-ready figures: `macro_f1` (over the stance labels), `macro_f1_interval` (95 %), `macro_f1_all` (over
-        all labels), `accuracy` and `accuracy_interval`, `brier`, `ece`, `per_class`, `confusion_matrix` (rows
-        gold, columns predicted, in label order), `slices`, and the counts.
+        all labels), `accuracy` and `accuracy_interval`, `brier`, `ece`, `reliability` (what `ece` is made of),
+        `selective` (what is left, and how right it is, where the least confident are left to a human), `per_class`,
+        `confusion_matrix` (rows gold, columns predicted, in label order), `slices`, the counts, and `predicted`
+        (the numbers of the predicted labels, for `stance.evaluation.compare`).
 
     Raises:
         ValueError: if there is nothing to score.
@@ -65,7 +71,7 @@ def compute_metrics(
         truth, predicted, labels=range(len(labels)), zero_division=0.0
     )
     matrix = confusion_matrix(truth, predicted, labels=range(len(labels)))
-    macro_f1_interval, accuracy_interval = _bootstrap(truth, predicted, documents, len(labels), stance, seed)
+    macro_f1_interval, accuracy_interval = intervals(truth, predicted, documents, len(labels), stance, seed)
     return {
         "sentences": len(truth),
         "documents": len(set(documents)),
@@ -78,6 +84,8 @@ def compute_metrics(
         "accuracy_interval": accuracy_interval,
         "brier": float(brier_score_loss(truth, probabilities, labels=range(len(labels)), scale_by_half=False)),
         "ece": expected_calibration_error(truth, probabilities),
+        "reliability": reliability(truth, probabilities),
+        "selective": selective(truth, probabilities, stance),
         "per_class": {
             label: {
                 "precision": float(precision[i]),
@@ -89,8 +97,10 @@ def compute_metrics(
         },
         "confusion_matrix": matrix.tolist(),
         "slices": {
-            column: _slices(truth, predicted, np.asarray(values), stance) for column, values in (slices or {}).items()
+            column: _slices(truth, predicted, np.asarray(values), np.asarray(documents), len(labels), stance, seed)
+            for column, values in (slices or {}).items()
         },
+        "predicted": " ".join(map(str, predicted.tolist())),
     }
 
 
@@ -106,14 +116,67 @@ def expected_calibration_error(
         probabilities: shape (n, labels).
         bins: how many bins.
     """
+    table = reliability(truth, probabilities, bins)
+    return float(sum(b["sentences"] * abs(b["accuracy"] - b["confidence"]) for b in table) / len(truth))
+
+
+def reliability(
+    truth: NDArray[np.int_], probabilities: NDArray[np.float64], bins: int = CALIBRATION_BINS
+) -> list[dict[str, Any]]:
+    """Accuracy against mean confidence, for each of the equal-width bins of confidence that holds a sentence.
+
+    Args:
+        truth: the true label's column, shape (n,).
+        probabilities: shape (n, labels).
+        bins: how many bins.
+    """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == truth
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(bin_of, weights=confidence - correct, minlength=bins)
-    return float(np.abs(gaps).sum() / len(truth))
+    return [
+        {
+            "from": number / bins,
+            "to": (number + 1) / bins,
+            "sentences": int(chosen.sum()),
+            "confidence": float(confidence[chosen].mean()),
+            "accuracy": float(correct[chosen].mean()),
+        }
+        for number in range(bins)
+        if (chosen := bin_of == number).any()
+    ]
 
 
-def _bootstrap(
+def selective(
+    truth: NDArray[np.int_], probabilities: NDArray[np.float64], stance: Sequence[int]
+) -> list[dict[str, Any]]:
+    """What is left at each of `THRESHOLDS` of confidence, and how right it is; figures are None where nothing is.
+
+    Args:
+        truth: the true label's column, shape (n,).
+        probabilities: shape (n, labels).
+        stance: the columns of the stance labels.
+    """
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    table = []
+    for threshold in THRESHOLDS:
+        kept = confidence >= threshold
+        f1 = (
+            f1_score(truth[kept], predicted[kept], labels=stance, average="macro", zero_division=0.0)
+            if kept.any()
+            else None
+        )
+        table.append(
+            {
+                "min_confidence": threshold,
+                "coverage": float(kept.mean()),
+                "accuracy": float((truth == predicted)[kept].mean()) if kept.any() else None,
+                "macro_f1": None if f1 is None else float(f1),
+            }
+        )
+    return table
+
+
+def intervals(
     truth: NDArray[np.int_],
     predicted: NDArray[np.int_],
     documents: Sequence[str],
@@ -124,21 +187,58 @@ def _bootstrap(
     """95 % percentile intervals (Efron and Tibshirani 1993, ch. 13) of macro-F1 and accuracy.
 
     Whole documents are drawn with replacement, as the sentences of one document are not independent.
+
+    Args:
+        truth: the true label's column, shape (n,).
+        predicted: the predicted label's column, shape (n,).
+        documents: the sentences' documents, n of them.
+        classes: how many labels there are.
+        stance: the columns that macro-F1 is over.
+        seed: governs what is drawn.
+    """
+    macro_f1, accuracy = resample(truth, [predicted], documents, classes, stance, seed)[0]
+    if np.isnan(macro_f1).all():  # no stance in gold or predictions
+        macro_f1 = np.zeros(1)
+    return np.nanquantile(macro_f1, QUANTILES).tolist(), np.quantile(accuracy, QUANTILES).tolist()
+
+
+def resample(
+    truth: NDArray[np.int_],
+    predictions: Sequence[NDArray[np.int_]],
+    documents: Sequence[str],
+    classes: int,
+    stance: Sequence[int],
+    seed: int,
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Macro-F1 and accuracy of several models on the same bootstrap samples, drawn by document.
+
+    Args:
+        truth: the true label's column, shape (n,).
+        predictions: of each model the predicted label's column, shape (n,).
+        documents: the sentences' documents, n of them.
+        classes: how many labels there are.
+        stance: the columns that macro-F1 is over.
+        seed: governs what is drawn.
+
+    Returns:
+        For each model macro-F1 and accuracy, each of shape (samples,). A label that a sample has neither in its gold
+        nor in its predictions is left out of the sample's macro-F1, which is NaN without any.
     """
     _, doc = np.unique(np.asarray(documents), return_inverse=True)
     count = int(doc.max()) + 1
-    matrices = np.zeros((count, classes, classes))
-    np.add.at(matrices, (doc, truth, predicted), 1)
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
-    resampled = np.tensordot(draws, matrices, axes=1)
-    hits = np.diagonal(resampled, axis1=1, axis2=2)
-    sums = resampled.sum(axis=1) + resampled.sum(axis=2)
-    f1 = np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)
-    accuracy = hits.sum(axis=1) / resampled.sum(axis=(1, 2))
-    return (
-        np.quantile(f1[:, stance].mean(axis=1), (0.025, 0.975)).tolist(),
-        np.quantile(accuracy, (0.025, 0.975)).tolist(),
-    )
+    results = []
+    for predicted in predictions:
+        matrices = np.zeros((count, classes, classes))
+        np.add.at(matrices, (doc, truth, predicted), 1)
+        resampled = np.tensordot(draws, matrices, axes=1)
+        hits = np.diagonal(resampled, axis1=1, axis2=2)
+        sums = resampled.sum(axis=1) + resampled.sum(axis=2)
+        f1 = np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)[:, stance]
+        occurring = (sums > 0)[:, stance].sum(axis=1)
+        macro_f1 = np.divide(f1.sum(axis=1), occurring, out=np.full(len(f1), np.nan), where=occurring > 0)
+        results.append((macro_f1, hits.sum(axis=1) / resampled.sum(axis=(1, 2))))
+    return results
 
 
 def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -153,23 +253,29 @@ def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def _slices(
-    truth: NDArray[np.int_], predicted: NDArray[np.int_], values: NDArray[Any], stance: Sequence[int]
+    truth: NDArray[np.int_],
+    predicted: NDArray[np.int_],
+    values: NDArray[Any],
+    documents: NDArray[Any],
+    classes: int,
+    stance: Sequence[int],
+    seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Figures per value; macro-F1 over the stance labels that the slice's gold has, None if it has none."""
     result = {}
     for value in sorted(set(values.tolist())):
         chosen = values == value
-        present = [i for i in stance if (truth[chosen] == i).any()]
-        f1 = None
-        if present:
-            f1 = precision_recall_fscore_support(
-                truth[chosen], predicted[chosen], labels=present, average="macro", zero_division=0.0
-            )[2]
+        gold, found = truth[chosen], predicted[chosen]
+        present = [i for i in stance if (gold == i).any()]
+        macro_f1, accuracy = intervals(gold, found, documents[chosen].tolist(), classes, present or stance, seed)
+        f1 = f1_score(gold, found, labels=present, average="macro", zero_division=0.0) if present else None
         result[str(value)] = {
             "sentences": int(chosen.sum()),
-            "stance_sentences": int(np.isin(truth[chosen], stance).sum()),
+            "stance_sentences": int(np.isin(gold, stance).sum()),
             "macro_f1": None if f1 is None else float(f1),
-            "accuracy": float((truth[chosen] == predicted[chosen]).mean()),
+            "macro_f1_interval": macro_f1 if present else None,
+            "accuracy": float((gold == found).mean()),
+            "accuracy_interval": accuracy,
         }
     return result
 

@@ -1,51 +1,175 @@
-"""Reports in Markdown and pictures, made from `metrics.json` alone."""
+"""Reports: `report.md` and `report.html` made from `metrics.json` and `predictions.jsonl` alone."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from stance.atomic import whole_file
 from stance.evaluation.metrics import spread
-from stance.schema import MissingExtraError
+from stance.schema import MissingExtraError, StanceError
 
 try:
     import jinja2
     import numpy as np
-    from matplotlib.figure import Figure
-    from sklearn.metrics import ConfusionMatrixDisplay
+    from markupsafe import Markup
+
+    from stance.evaluation.figures import precision_recall_curves, reliability_diagram, risk_coverage_curve
 except ImportError as error:
     raise MissingExtraError("a report", "train") from error
 
 METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.jsonl"
 # Slices with fewer sentences are in metrics.json only.
 MIN_SLICE = 30
+# Sentences before a sentence that the page shows.
+CONTEXT_SHOWN = 3
+# Characters that turn the direction of the text around them, or cannot be seen.
+INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+class ReportError(StanceError, ValueError):
+    """A report folder cannot be used."""
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The contents of a report folder's `metrics.json`.
+
+    Raises:
+        ReportError: if there is none, or it is not of this version.
+    """
+    file = folder / METRICS_FILE
+    try:
+        metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportError(
+            f"{file} cannot be read ({error.strerror}): give a report folder that train.py or evaluate.py wrote"
+        ) from None
+    except ValueError as error:
+        raise ReportError(f"{file} is damaged ({error}): evaluate the model again") from None
+    missing = [name for name in ("macro_f1", "data_sha256", "reliability", "predicted") if name not in metrics]
+    if missing:
+        raise ReportError(f"{file} lacks {missing[0]!r}: evaluate the model again, with this version of stance")
+    return metrics
+
+
+def read_predictions(folder: Path) -> list[dict[str, Any]]:
+    """The contents of a report folder's `predictions.jsonl`.
+
+    Raises:
+        ReportError: if there is none, or it is damaged.
+    """
+    file = folder / PREDICTIONS_FILE
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{file} cannot be read ({error}): evaluate the model again") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if any(name not in row for name in ("text", "label", "predicted", "probabilities")):
+                raise ValueError("no prediction of a sentence")
+        except (ValueError, TypeError) as error:
+            raise ReportError(f"{file}:{number} is damaged ({error}): evaluate the model again") from None
+        rows.append(row)
+    return rows
 
 
 def write_report(folder: Path) -> None:
-    """Write `report.md` and `confusion_matrix.png` beside a `metrics.json`."""
-    metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-    _draw_confusion_matrix(metrics, folder / "confusion_matrix.png")
-    (folder / "report.md").write_text(render_markdown(metrics), encoding="utf-8")
+    """Write `report.md` and `report.html` beside a `metrics.json` and a `predictions.jsonl`.
+
+    Raises:
+        ReportError: if these cannot be read.
+    """
+    metrics, predictions = read_metrics(folder), read_predictions(folder)
+    for name, text in (("report.md", render_markdown(metrics)), ("report.html", render_html(metrics, predictions))):
+        with whole_file(folder / name) as stream:
+            stream.write(text)
 
 
 def render_markdown(metrics: dict[str, Any]) -> str:
-    """The report's text."""
-    environment = jinja2.Environment(
+    """The report as a pull request's comment."""
+    return environment(autoescape=False).get_template("report.md.jinja").render(**_common(metrics))
+
+
+def render_html(metrics: dict[str, Any], predictions: list[dict[str, Any]]) -> str:
+    """The report as a page that needs nothing beside itself.
+
+    Args:
+        metrics: of `metrics.json`.
+        predictions: of `predictions.jsonl`.
+    """
+    labels = metrics["labels"]
+    gold = [row["label"] for row in predictions]
+    probabilities = np.array([[row["probabilities"][label] for label in labels] for row in predictions])
+    correct = np.array([row["label"] == row["predicted"] for row in predictions])
+    figures = {
+        "reliability": reliability_diagram(metrics["reliability"]),
+        "coverage": risk_coverage_curve(correct, probabilities.max(axis=1)),
+        "precision_recall": precision_recall_curves(gold, probabilities, labels),
+    }
+    sentences = [
+        {
+            "text": visible(row["text"]),
+            "context": visible("\n".join((row.get("context") or "").splitlines()[-CONTEXT_SHOWN:])),
+            "doc": visible(row.get("doc") or ""),
+            "gold": labels.index(row["label"]),
+            "predicted": labels.index(row["predicted"]),
+            "probabilities": [round(p, 3) for p in p_row],
+            "explanation": [[visible(token), round(weight, 3)] for token, _, _, weight in row.get("explanation", [])],
+        }
+        for row, p_row in zip(predictions, probabilities.tolist(), strict=True)
+    ]
+    template = environment(autoescape=True).get_template("report.html.jinja")
+    safe = {name: Markup(svg) for name, svg in figures.items()}
+    return template.render(**_common(metrics), figures=safe, sentences=sentences)
+
+
+def visible(text: str) -> str:
+    """A text in which characters that cannot be seen, or turn the text around them, are named."""
+    return INVISIBLE.sub(lambda character: f"⟨U+{ord(character.group()):04X}⟩", text)
+
+
+def environment(*, autoescape: bool) -> jinja2.Environment:
+    """The templates of this package, with filters for figures and for text of any content."""
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("stance", "evaluation"),
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
     )
-    environment.filters["figure"] = _figure
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    templates.filters |= {
+        "figure": lambda value: "–" if value is None else f"{value:.3f}",
+        "change": lambda value: f"{value:+.3f}",
+        "interval": lambda ends: "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}",
+        "percent": lambda value: f"{value:.0%}",
+        "count": lambda value: f"{value:,}",
+        "cell": _cell,
+        "visible": visible,
+    }
+    return templates
+
+
+def _cell(text: object) -> str:
+    """Text in a cell of a Markdown table, in which nothing is markup."""
+    return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", " ".join(str(text).split()))
+
+
+def _common(metrics: dict[str, Any]) -> dict[str, Any]:
     slices = {
         column: {value: s for value, s in values.items() if s["sentences"] >= MIN_SLICE}
         for column, values in metrics["slices"].items()
     }
-    return environment.get_template("report.md.jinja").render(
-        m=metrics, slices={column: values for column, values in slices.items() if values}, min_slice=MIN_SLICE
-    )
+    return {
+        "m": metrics,
+        "slices": {column: values for column, values in slices.items() if values},
+        "min_slice": MIN_SLICE,
+        "behaviour": metrics.get("behaviour", {}),
+    }
 
 
 def summary_table(metrics: dict[str, dict[str, Any]]) -> str:
@@ -68,28 +192,3 @@ def folds_table(folds: list[dict[str, Any]]) -> str:
         figures = f"{m['macro_f1']:>8.3f} {m['accuracy']:>8.3f} {m['ece']:>6.3f} {m['brier']:>6.3f}"
         lines.append(f"{name.replace('_', ' '):<18} {figures}")
     return "\n".join(lines)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _draw_confusion_matrix(metrics: dict[str, Any], file: Path) -> None:
-    matrix = np.array(metrics["confusion_matrix"])
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(1.6 + len(matrix), 1.2 + len(matrix)), layout="constrained")
-    axes = figure.subplots()
-    display = ConfusionMatrixDisplay(shares, display_labels=metrics["labels"])
-    display.plot(ax=axes, cmap="Blues", include_values=False, colorbar=False, im_kw={"vmin": 0, "vmax": 1})
-    for i, row in enumerate(matrix):
-        for j, count in enumerate(row):
-            axes.text(
-                j,
-                i,
-                f"{count:,}\n{shares[i, j]:.0%}",
-                ha="center",
-                va="center",
-                color="white" if shares[i, j] > 0.5 else "black",
-            )
-    axes.set(xlabel="predicted", ylabel="gold", title="Confusion matrix (share of the gold label)")
-    figure.savefig(file, dpi=150, bbox_inches="tight", metadata={"Software": None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from stance.schema import Sentence, TaskSpec
+from stance.schema import Attribution, Sentence, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,8 @@ class StanceModel(Protocol):
     """A trained model. Instances are read-only, so threads may share one."""
 
     task: TaskSpec
+    # Whether `explain` takes no longer than a prediction, so that a report can explain every sentence.
+    explains_at_once: bool
 
     def predict_proba(
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
@@ -31,6 +33,15 @@ class StanceModel(Protocol):
 
         Returns:
             Shape (sentences, labels), columns in the order of `task.labels`.
+        """
+        ...
+
+    def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
+        """What the parts of each sentence contribute to one label, in the order of the sentence.
+
+        Args:
+            sentences: the sentences.
+            labels: for each sentence, one of `task.labels`.
         """
         ...
 

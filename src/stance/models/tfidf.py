@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from stance.models import BATCH_SIZE, batches
 from stance.models.settings import TfidfSettings
-from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
+from stance.schema import Attribution, MissingExtraError, Sentence, StanceError, TaskSpec
 
 try:
     import skops.io
@@ -56,6 +58,28 @@ class NgramVectorizer(TfidfVectorizer):  # type: ignore[misc]
             state["vocabulary_"] = {ngram: i for i, ngram in enumerate(state["vocabulary_"].split("\n"))}
         super().__setstate__(state)
 
+    def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """Every n-gram of a text, as scikit-learn's analyzer gives them, with where it begins and ends in the text."""
+        lower = text.lower()
+        origin = [i for i, character in enumerate(text) for _ in character.lower()]  # "İ" becomes two characters
+        least, most = self.ngram_range
+        if self.analyzer == "word":
+            tokens = list(re.finditer(self.token_pattern, lower))
+            for n in range(least, most + 1):
+                for i in range(len(tokens) - n + 1):
+                    part = tokens[i : i + n]
+                    yield " ".join(t.group() for t in part), origin[part[0].start()], origin[part[-1].end() - 1] + 1
+            return
+        for word in re.finditer(r"\S+", lower):
+            padded = f" {word.group()} "
+            for n in range(least, most + 1):
+                for offset in range(max(1, len(padded) - n + 1)):
+                    start = max(word.start() + offset - 1, word.start())
+                    end = min(word.start() + offset - 1 + n, word.end())
+                    yield padded[offset : offset + n], origin[start], origin[end - 1] + 1
+                if n >= len(padded):
+                    break  # a short word is counted once
+
 
 class TfidfModel:
     """A fitted baseline. It reads single sentences: context is ignored.
@@ -66,6 +90,7 @@ class TfidfModel:
     """
 
     kind = "tfidf"
+    explains_at_once = True
     files = (PIPELINE_FILE,)
     packages: tuple[str, ...] = ("numpy", "scikit-learn", "skops")
 
@@ -83,6 +108,38 @@ class TfidfModel:
         for batch in batches(len(sentences), batch_size, progress):
             probabilities[batch] = self.pipeline.predict_proba([s.text for s in sentences[batch]])[:, self._columns]
         return probabilities
+
+    def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
+        """The n-grams that the model knows: their weights and the SVM's intercept sum to its score for the label.
+
+        An n-gram that occurs more than once has its weight split evenly. Spaces that mark a word's edge are shown.
+        """
+        features, classifier = self.pipeline[0], self.pipeline[-1]
+        svm = classifier.calibrated_classifiers_[0].estimator
+        of_labels = svm.coef_ if len(svm.coef_) > 1 else (-svm.coef_[0], svm.coef_[0])  # of two it scores the second
+        explanations = []
+        for sentence, label, values in zip(
+            sentences, labels, features.transform([s.text for s in sentences]), strict=True
+        ):
+            weights = of_labels[self._columns[self.task.labels.index(label)]]
+            value_of = dict(zip(values.indices.tolist(), (values.data * weights[values.indices]).tolist(), strict=True))
+            found: list[Attribution] = []
+            first = 0
+            for _, vectorizer in features.transformer_list:
+                number_of = vectorizer.vocabulary_.get
+                spans = [
+                    (*span, number)
+                    for span in vectorizer.spans(sentence.text)
+                    if (number := number_of(span[0])) is not None
+                ]
+                count = Counter(ngram for ngram, *_ in spans)
+                found += [
+                    Attribution(ngram, start, end, value_of[first + number] / count[ngram])
+                    for ngram, start, end, number in spans
+                ]
+                first += len(vectorizer.vocabulary_)
+            explanations.append(sorted(found, key=lambda a: (a.start, a.end)))
+        return explanations
 
     def save(self, folder: Path) -> None:
         """Write the pipeline into an existing folder."""

@@ -1,0 +1,171 @@
+"""The gate: conditions that an evaluation must meet, for CI."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stance.atomic import whole_file
+from stance.evaluation.compare import check_comparable, difference
+from stance.evaluation.report import read_metrics
+from stance.schema import StanceError
+
+
+class GateError(StanceError):
+    """Conditions of the gate are broken."""
+
+    exit_code = 4
+
+
+@dataclass
+class GateSettings:
+    """What is asked of an evaluation; what is None is not asked.
+
+    Args:
+        min_macro_f1: least macro-F1 over the stance labels.
+        min_accuracy: least accuracy.
+        max_ece: highest expected calibration error.
+        min_behaviour: least share of behavioural tests passed.
+        baseline: a report folder on the same test set, of which `metrics.json` is enough.
+        max_drop: how far macro-F1 may fall below the baseline's. A larger drop counts only when the 95 % interval of
+            the paired difference leaves out `max_drop`, so that chance alone breaks nothing.
+        junit: a file to write the conditions to, as JUnit XML.
+
+    Raises:
+        StanceError: if a value is out of its range.
+    """
+
+    min_macro_f1: float | None = None
+    min_accuracy: float | None = None
+    max_ece: float | None = None
+    min_behaviour: float | None = None
+    baseline: str | None = None
+    max_drop: float | None = None
+    junit: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("min_macro_f1", "min_accuracy", "max_ece", "min_behaviour", "max_drop"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise StanceError(f"gate.{name} must be from 0 to 1, not {value}")
+        if (self.baseline is None) != (self.max_drop is None):
+            raise StanceError("gate.baseline=DIR and gate.max_drop=NUMBER go together")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that was checked, whether it held, and a line that says so."""
+
+    name: str
+    held: bool
+    line: str
+
+
+class Gate:
+    """Settings with the baseline's metrics, which are read before an evaluation could overwrite them.
+
+    Raises:
+        ReportError: if the baseline cannot be read.
+    """
+
+    def __init__(self, settings: GateSettings) -> None:
+        self.settings = settings
+        self.baseline = read_metrics(Path(settings.baseline)) if settings.baseline else None
+
+    def check(self, metrics: Mapping[str, Any], gold: Sequence[str], documents: Sequence[str]) -> list[Condition]:
+        """Check an evaluation.
+
+        Args:
+            metrics: the contents of its `metrics.json`.
+            gold: the true labels, n of them.
+            documents: the sentences' documents, n of them.
+
+        Raises:
+            ReportError: if the baseline is of another test set.
+            StanceError: if behavioural tests are asked for, and none were run.
+        """
+        asked = self.settings
+        conditions = []
+        if asked.min_macro_f1 is not None:
+            conditions.append(_at_least("macro_f1", metrics["macro_f1"], asked.min_macro_f1))
+        if asked.min_accuracy is not None:
+            conditions.append(_at_least("accuracy", metrics["accuracy"], asked.min_accuracy))
+        if asked.min_behaviour is not None:
+            conditions.append(_at_least("behaviour", _pass_rate(metrics), asked.min_behaviour))
+        if asked.max_ece is not None:
+            conditions.append(_at_most("ece", metrics["ece"], asked.max_ece))
+        if self.baseline is not None:
+            conditions.append(self._drop(self.baseline, metrics, gold, documents))
+        return conditions
+
+    def _drop(
+        self, baseline: Mapping[str, Any], metrics: Mapping[str, Any], gold: Sequence[str], documents: Sequence[str]
+    ) -> Condition:
+        most = self.settings.max_drop or 0.0
+        check_comparable(baseline, metrics, (self.settings.baseline, "this evaluation"))
+        found = difference(gold, documents, baseline, metrics)
+        drop, least, highest = (0.0 - change for change in (found.macro_f1, found.interval[1], found.interval[0]))
+        fact = (
+            f"drop of macro_f1 from {self.settings.baseline}, with its 95 % interval from {least:.4f} to {highest:.4f},"
+        )
+        if drop > most >= least:
+            return Condition("max_drop", True, f"held, as the interval includes {most}: {fact} is {drop:.4f}")
+        return _at_most("drop", drop, most, fact)
+
+
+def _at_least(name: str, value: float, least: float) -> Condition:
+    held = value >= least
+    return Condition(f"min_{name}", held, f"{_verdict(held)}: {name} is {value:.4f}, at least {least} is asked")
+
+
+def _at_most(name: str, value: float, most: float, fact: str = "") -> Condition:
+    held = value <= most
+    return Condition(f"max_{name}", held, f"{_verdict(held)}: {fact or name} is {value:.4f}, at most {most} is asked")
+
+
+def _verdict(held: bool) -> str:
+    return "held" if held else "broken"
+
+
+def _pass_rate(metrics: Mapping[str, Any]) -> float:
+    results = metrics.get("behaviour", {}).values()
+    if not results:
+        raise StanceError("gate.min_behaviour: no behavioural tests were run; give behaviour=DIR")
+    return float(sum(r["passed"] for r in results) / sum(r["cases"] for r in results))
+
+
+def publish(report: Path, conditions: Sequence[Condition], *, junit: str | None) -> None:
+    """Append the report to `$GITHUB_STEP_SUMMARY` where that is set, and write the conditions as JUnit XML.
+
+    Args:
+        report: the report folder.
+        conditions: what the gate checked.
+        junit: the file for JUnit XML, if one is wanted.
+    """
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        lines = [f"- {'✅' if c.held else '❌'} {c.line}" for c in conditions]
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write("\n".join([(report / "report.md").read_text(encoding="utf-8"), *lines, ""]))
+    if junit:
+        broken = [c for c in conditions if not c.held]
+        suite = ET.Element("testsuite", name="gate", tests=str(len(conditions)), failures=str(len(broken)))
+        for condition in conditions:
+            case = ET.SubElement(suite, "testcase", classname="gate", name=condition.name)
+            if not condition.held:
+                ET.SubElement(case, "failure", message=condition.line)
+        with whole_file(junit) as stream:
+            stream.write(ET.tostring(suite, encoding="unicode", xml_declaration=True))
+
+
+def enforce(conditions: Sequence[Condition]) -> None:
+    """Fail if a condition is broken.
+
+    Raises:
+        GateError: with a line for each that is.
+    """
+    if broken := [c.line for c in conditions if not c.held]:
+        raise GateError("\n".join(broken))
