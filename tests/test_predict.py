@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stance
@@ -109,6 +109,7 @@ def test_threads_share_a_model(tiny_model: Path) -> None:
     assert results == [expected] * 8
 
 
+@settings(deadline=None)
 @given(st.lists(st.text().filter(str.strip), max_size=3))
 def test_any_text_gets_probabilities(texts: list[str]) -> None:
     for prediction in predict(texts):

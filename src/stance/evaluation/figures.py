@@ -90,7 +90,7 @@ def risk_coverage_curve(correct: NDArray[np.bool_], confidence: NDArray[np.float
     # What the very first ones happen to be says nothing.
     shown = slice(min(len(count) - 1, len(count) // 50), None)
     axes.plot((count / len(count))[shown], accuracy[shown], color=COLOURS[0])
-    axes.set(xlim=(0, 1.02), ylim=(min(0.5, float(accuracy.min())), 1.01))
+    axes.set(xlim=(0, 1.02), ylim=(np.floor(10 * accuracy[shown].min()) / 10, 1.01))
     return _svg(figure)
 
 
