@@ -31,7 +31,7 @@ class Keywords:
         return np.array(rows)
 
     def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
-        raise NotImplementedError
+        return [[] for _ in sentences]
 
 
 def test_the_repository_has_cases_of_every_kind() -> None:
