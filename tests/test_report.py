@@ -13,7 +13,15 @@ from conftest import write_jsonl
 
 from stance.cli import main
 from stance.evaluation.metrics import compute_metrics
-from stance.evaluation.report import ReportError, read_metrics, render_html, render_markdown, visible, write_report
+from stance.evaluation.report import (
+    ReportError,
+    read_metrics,
+    read_predictions,
+    render_html,
+    render_markdown,
+    visible,
+    write_report,
+)
 from stance.schema import LABELS, TaskSpec
 
 BROWSER = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None)
@@ -138,6 +146,15 @@ def test_without_a_browser_the_page_holds_no_markup_of_the_data(hostile: Path) -
     assert "<img" not in html
     assert "<b>" not in html
     assert "http:" not in html.replace("http://www.w3.org/", "").replace("http://example.com", "")
+
+
+def test_a_sentence_may_hold_any_line_separator(tmp_path: Path) -> None:
+    text = "lift\u2028it\u0085now\x1c"
+    folder = report_folder(tmp_path / "report", [text], [0])
+    row = json.loads((folder / "predictions.jsonl").read_text())
+    (folder / "predictions.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_report(folder)
+    assert [row["text"] for row in read_predictions(folder)] == [text]
 
 
 def test_markdown_says_the_same_and_is_short(hostile: Path) -> None:

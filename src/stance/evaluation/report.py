@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stance.atomic import whole_file
+from stance.data.rows import BadRow, DataError, read_file
 from stance.evaluation.metrics import spread
 from stance.schema import MissingExtraError, StanceError
 
@@ -62,20 +64,24 @@ def read_predictions(folder: Path) -> list[dict[str, Any]]:
         ReportError: if there is none, or it is damaged.
     """
     file = folder / PREDICTIONS_FILE
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{file} cannot be read ({error}): evaluate the model again") from None
     rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            if any(name not in row for name in ("text", "label", "predicted", "probabilities")):
-                raise ValueError("no prediction of a sentence")
-        except (ValueError, TypeError) as error:
-            raise ReportError(f"{file}:{number} is damaged ({error}): evaluate the model again") from None
-        rows.append(row)
+    try:
+        for row in read_file(file):
+            if isinstance(row, BadRow):
+                reason: str | None = row.reason
+            else:
+                reason = _why_no_prediction(row.values)
+                rows.append(row.values)
+            if reason:
+                raise ReportError(f"{file}:{row.line} is damaged ({reason}): evaluate the model again")
+    except DataError as error:
+        raise ReportError(f"{error}: evaluate the model again") from None
     return rows
+
+
+def _why_no_prediction(values: Mapping[str, Any]) -> str | None:
+    missing = [name for name in ("text", "label", "predicted", "probabilities") if name not in values]
+    return f"no {missing[0]!r}" if missing else None
 
 
 def write_report(folder: Path) -> None:
