@@ -53,6 +53,7 @@ class TransformerSettings:
         patience: epochs without a better validation score after which training stops.
         batch_size: sentences per step and device.
         learning_rate: peak of AdamW's learning rate; it rises over a tenth of the steps and falls linearly.
+        class_weights: whether labels weigh inversely to their frequency; without, rare ones are predicted less often.
         label_smoothing: part of each label's probability that is spread over all labels, 0 to below 1.
         freeze_embeddings: whether the encoder's embeddings stay as they were pretrained.
         frozen_layers: how many of the encoder's lowest layers stay as they were pretrained.
@@ -73,6 +74,7 @@ class TransformerSettings:
     patience: int = 2
     batch_size: int = 32
     learning_rate: float = 1e-4
+    class_weights: bool = True
     label_smoothing: float = 0.05
     freeze_embeddings: bool = True
     frozen_layers: int = 0

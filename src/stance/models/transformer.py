@@ -291,9 +291,8 @@ def fit_transformer(
 ) -> TrainedTransformer:
     """Fine-tune an encoder.
 
-    The epoch with the best macro-F1 on validation is kept. Labels weigh inversely to their frequency. After
-    training, the model is exported to ONNX, quantized and checked on validation, and calibrated there by
-    temperature scaling (Guo et al. 2017).
+    The epoch with the best macro-F1 on validation is kept. After training, the model is exported to ONNX, quantized and
+    checked on validation, and calibrated there by temperature scaling (Guo et al. 2017).
 
     Args:
         train: sentences and the numbers of their labels in `task.labels`.
@@ -320,7 +319,9 @@ def fit_transformer(
     arguments = _arguments(settings, seed, checkpoints)
     transformers.set_seed(seed)
     encoder, inputs = _starting_point(settings, sentences)
-    weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
+    weights = None
+    if settings.class_weights:
+        weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
     classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
     data = json.dumps([[(s.text, s.context, y) for s, y in zip(*part, strict=True)] for part in (train, validation)])
     run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
