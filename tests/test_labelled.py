@@ -335,6 +335,29 @@ def test_every_split_of_the_corpus_has_every_label(corpus: DatasetDict) -> None:
     assert all(set(label_names(part)) == set(LABELS) for part in corpus.values())
 
 
+def test_a_part_of_the_training_documents_leaves_validation_and_test_whole(corpus: DatasetDict) -> None:
+    def part(share: float, seed: int) -> DatasetDict:
+        files = REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json"
+        return load_corpus(*files, TASK, train_part=share, seed=seed)
+
+    half = part(0.5, 1)
+    whole_docs, half_docs = set(corpus["train"]["doc"]), set(half["train"]["doc"])
+    assert half_docs < whole_docs
+    assert len(half_docs) == len(whole_docs) / 2
+    for split in ("validation", "test"):
+        assert fingerprint(half[split]) == fingerprint(corpus[split])
+    assert fingerprint(half["train"]) == fingerprint(part(0.5, 1)["train"])
+    assert set(part(0.5, 2)["train"]["doc"]) != half_docs
+    # A smaller part is within a larger one: a learning curve adds documents and exchanges none.
+    assert set(part(0.25, 1)["train"]["doc"]) < half_docs
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.5])
+def test_a_part_that_is_none_is_told(share: float) -> None:
+    with pytest.raises(DataError, match=r"data.train_part must be above 0 and at most 1"):
+        load_corpus(REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json", TASK, train_part=share)
+
+
 def test_contrast_sets_have_no_context(corpus_rows: list[dict[str, Any]]) -> None:
     contexts = [row["context"] for row in corpus_rows if row["file"] == "contrast_sets"]
     assert contexts

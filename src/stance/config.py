@@ -49,6 +49,7 @@ class CorpusConfig:
     name: str = "corpus"
     corpus_dir: str = MISSING
     splits: str = MISSING
+    train_part: float = 1.0
 
 
 @dataclass
@@ -157,7 +158,7 @@ def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
         DataError: if they cannot be used.
     """
     if data.name == "corpus":
-        return load_corpus(Path(data.corpus_dir), Path(data.splits), task)
+        return load_corpus(Path(data.corpus_dir), Path(data.splits), task, train_part=data.train_part, seed=seed)
     if data.name == "articles":
         return load_articles(Path(data.labels), Path(data.articles_dir) if data.articles_dir else None, task)
     return load_files(

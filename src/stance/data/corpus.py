@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -44,19 +46,29 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
     return found
 
 
-def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
+def load_corpus(
+    folder: Path, splits_file: Path, task: TaskSpec, *, train_part: float = 1.0, seed: int = 1
+) -> DatasetDict:
     """The corpus as train, validation and test split.
 
     Args:
         folder: the folder of the corpus' JSONL files.
         splits_file: document name to split, as `stance data split` writes it.
         task: its labels are the valid ones.
+        train_part: how much of the training documents to keep, above 0 to 1, for trials and learning curves.
+        seed: governs which documents these are.
 
     Raises:
-        DataError: if a row is bad, or the splits are not those of this corpus.
+        DataError: if a row is bad, the splits are not those of this corpus, or there is no such part.
     """
+    if not 0 < train_part <= 1:
+        raise DataError(f"data.train_part must be above 0 and at most 1, not {train_part}")
     rows = read_corpus(folder, task)
     split_of = read_splits(splits_file, {row["doc"] for row in rows})
+    train = sorted(doc for doc, split in split_of.items() if split == "train")
+    random.Random(seed).shuffle(train)
+    for doc in train[math.ceil(train_part * len(train)) :]:
+        split_of[doc] = "left out"
     return make_datasets({split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}, task)
 
 
