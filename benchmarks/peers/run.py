@@ -106,8 +106,7 @@ def textcat(splits: dict[str, Rows]) -> Predict:
             documents.add(document)
         documents.to_disk(folder / f"{split}.spacy")
     config = init_config(lang="en", pipeline=["textcat"], optimize="accuracy", gpu=False)
-    config["paths"] = {"train": str(folder / "train.spacy"), "dev": str(folder / "validation.spacy"), "vectors": None}
-    config["initialize"]["vectors"] = None
+    config["paths"] |= {"train": str(folder / "train.spacy"), "dev": str(folder / "validation.spacy"), "vectors": None}
     config["system"]["seed"] = SEED
     config.to_disk(folder / "config.cfg")
     train(folder / "config.cfg", folder / "model")
