@@ -146,11 +146,13 @@ def test_a_folder_that_is_none_is_an_error(tiny_transformer: Path, tmp_path: Pat
     for name, content in [
         ("model.onnx", "{}"),
         ("tokenizer.json", "{}"),
-        ("inputs.json", '{"temperature": 1, "x": 1}'),
+        ("inputs.json", '{"temperature": 1, "biases": [0, 0, 0, 0], "x": 1}'),
+        ("inputs.json", '{"context": 2, "max_length": 32, "temperature": 1, "biases": [0, 0, 0]}'),
+        ("inputs.json", '{"context": 2, "max_length": 32, "temperature": 1}'),
     ]:
         kept = (tmp_path / name).read_bytes()
         (tmp_path / name).write_text(content)
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises((ValueError, TypeError, KeyError)):
             OnnxModel.load(tmp_path, stance.schema.TaskSpec())
         (tmp_path / name).write_bytes(kept)
 

@@ -21,7 +21,7 @@ from stance.data.labelled import load_files
 from stance.models import export
 from stance.models.distillation import prune_vocabulary, recombine, thin
 from stance.models.encoders import freeze, load_encoder
-from stance.models.export import torch_logits
+from stance.models.export import calibrate, torch_logits
 from stance.models.onnx import Inputs, InputSettings, OnnxModel
 from stance.models.settings import TransformerSettings
 from stance.models.transformer import (
@@ -252,6 +252,29 @@ def test_a_teacher_of_another_task_is_refused(
             report=tmp_path / "r",
             data_name="tiny",
         )
+
+
+@pytest.mark.parametrize(("class_weights", "weights"), [(True, [2, 2, 2, 0.4]), (False, None)])
+def test_rare_labels_weigh_more_if_asked(
+    tiny_encoder: Path, tmp_path: Path, class_weights: bool, weights: list[float] | None
+) -> None:
+    settings = tiny_settings(tiny_encoder, class_weights=class_weights, epochs=1)
+    part = sentences(8), [3, 3, 3, 3, 3, 0, 1, 2]
+    trained = fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
+    found = trained.classifier.class_weights
+    assert (None if found is None else found.tolist()) == (weights and pytest.approx(weights))
+
+
+def test_calibration_finds_the_temperature_and_the_labels_frequencies() -> None:
+    generator = np.random.default_rng(1)
+    frequencies = [0.1, 0.1, 0.1, 0.7]
+    labels = generator.choice(4, 20_000, p=frequencies)
+    # Of unit Gaussians around 2 e_label, the logits of labels that are equally frequent are twice the coordinates.
+    logits = 2 * (generator.normal(size=(20_000, 4)) + 2 * np.eye(4)[labels])
+    calibration = calibrate(3 * logits, labels.tolist())
+    assert calibration.temperature == pytest.approx(3, rel=0.05)
+    assert calibration.biases == pytest.approx(np.log(frequencies) - np.log(0.7), abs=0.1)
+    assert calibration(3 * logits).mean(axis=0) == pytest.approx(frequencies, abs=0.01)
 
 
 def test_longer_inputs_than_the_encoder_reads_are_refused(

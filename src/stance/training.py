@@ -167,7 +167,7 @@ def fit(
 
     Args:
         train_split: what it learns from.
-        validation_split: what a transformer's best epoch and temperature are chosen on, by default a tenth of the
+        validation_split: what a transformer's best epoch and calibration are chosen on, by default a tenth of the
             training documents; the baseline does without.
         task: the labels.
         settings: hyperparameters.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
 
@@ -20,7 +20,7 @@ try:
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from stance.models.onnx import Inputs, OnnxModel, softmax
+    from stance.models.onnx import Calibration, Inputs, OnnxModel
     from stance.models.transformer import Classifier, macro_f1
 except ImportError as error:
     raise MissingExtraError("exporting a transformer", "transformer") from error
@@ -54,7 +54,7 @@ class Served(torch.nn.Module):
 def export(
     classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence], labels: Sequence[int], *, task: TaskSpec
 ) -> OnnxModel:
-    """Export a classifier to ONNX, quantize it to int8, and calibrate it by temperature scaling (Guo et al. 2017).
+    """Export a classifier to ONNX, quantize it to int8, and calibrate it.
 
     The fp32 graph must give torch's labels on all sentences (but where torch's two best logits are as good as equal).
     Of the quantized graphs the first is taken that loses at most 0.5 points of macro-F1 over the stance labels: all
@@ -74,9 +74,9 @@ def export(
     with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         _to_onnx(classifier, inputs, whole)
-        exact = OnnxModel(whole.read_bytes(), inputs, 1.0, task)
-        logits = exact.logits(sentences, progress=True)
         expected = torch_logits(classifier, inputs, sentences)
+        exact = OnnxModel(whole.read_bytes(), inputs, calibrate(expected, labels), task)
+        logits = exact.logits(sentences, progress=True)
         best = np.sort(expected, axis=1)
         clear = best[:, -1] - best[:, -2] > SAME
         if differ := int((clear & (logits.argmax(1) != expected.argmax(1))).sum()):
@@ -84,18 +84,17 @@ def export(
                 f"the ONNX graph gives other labels than torch on {differ} of {len(sentences)} validation sentences; "
                 "this encoder cannot be served"
             )
-        score = macro_f1(labels, logits, task)
+        score = macro_f1(labels, exact.calibration(logits), task)
         for excluded in ((), ("Gelu",), ("LayerNormalization", "Gelu")):
             _quantize(whole, small, after=excluded)
-            quantized = OnnxModel(small.read_bytes(), inputs, 1.0, task)
+            quantized = OnnxModel(small.read_bytes(), inputs, exact.calibration, task)
             logits = quantized.logits(sentences, progress=True)
-            loss = score - macro_f1(labels, logits, task)
+            quantized.calibration = calibrate(logits, labels)
+            loss = score - macro_f1(labels, quantized.calibration(logits), task)
             log.info("int8%s loses %.4f of macro-F1 %.4f", f" except after {excluded}" if excluded else "", loss, score)
             if loss <= MAX_LOSS:
-                quantized.temperature = calibrate(logits, labels)
                 return quantized
     log.warning("int8 loses more than %.3f of macro-F1 %.4f however it is done: the graph stays fp32", MAX_LOSS, score)
-    exact.temperature = calibrate(expected, labels)
     return exact
 
 
@@ -108,19 +107,24 @@ def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sen
     return logits
 
 
-def calibrate(logits: NDArray[np.float64], labels: Sequence[int]) -> float:
-    """The temperature that makes the gold labels most likely.
+def calibrate(logits: NDArray[np.float64], labels: Sequence[int]) -> Calibration:
+    """The calibration that makes the gold labels most likely.
 
     Args:
         logits: shape (sentences, labels).
         labels: the numbers of the gold labels.
     """
 
-    def loss(log_temperature: float) -> float:
-        probabilities = softmax(logits / np.exp(log_temperature))
+    def calibration(parameters: NDArray[np.float64]) -> Calibration:
+        # Adding the same to all biases changes nothing: the last one is 0.
+        return Calibration(float(np.exp(parameters[0])), (*parameters[1:].tolist(), 0.0))
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        probabilities = calibration(parameters)(logits)
         return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
+    bounds = [(-3.0, 3.0)] * logits.shape[1]
+    return calibration(minimize(loss, np.zeros(logits.shape[1]), method="L-BFGS-B", bounds=bounds).x)
 
 
 def _to_onnx(classifier: Classifier, inputs: Inputs, file: Path) -> None:

@@ -137,13 +137,35 @@ class Encoded:
     cut: bool
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """From logits to probabilities: bias-corrected temperature scaling (Alexandari, Kundaje and Shrikumar 2020).
+
+    The biases give back to the labels the frequencies that class weights took from them.
+
+    Args:
+        temperature: what the logits are divided by.
+        biases: what is added to each label's logit then.
+    """
+
+    temperature: float
+    biases: tuple[float, ...]
+
+    def __call__(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of logits, both of shape (sentences, labels)."""
+        scaled = logits / self.temperature + np.array(self.biases)
+        likely = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = likely / likely.sum(axis=1, keepdims=True)
+        return probabilities
+
+
 class OnnxModel:
     """A trained transformer as it is served.
 
     Args:
         graph: the ONNX model, from arrays as `Inputs.arrays` gives them to logits of shape (sentences, labels).
         inputs: its tokenizer and settings.
-        temperature: what the logits are divided by before the softmax (Guo et al. 2017).
+        calibration: from its logits to probabilities.
         task: the labels, in the order of the logits.
     """
 
@@ -152,13 +174,13 @@ class OnnxModel:
     files = (ONNX_FILE, TOKENIZER_FILE, INPUTS_FILE)
     packages: tuple[str, ...] = ("numpy", "onnxruntime", "tokenizers")
 
-    def __init__(self, graph: Path | bytes, inputs: Inputs, temperature: float, task: TaskSpec) -> None:
+    def __init__(self, graph: Path | bytes, inputs: Inputs, calibration: Calibration, task: TaskSpec) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # warnings of its optimizer are nothing that a user could act on
         self.graph = graph
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.inputs = inputs
-        self.temperature = temperature
+        self.calibration = calibration
         self.task = task
         self._names = [node.name for node in self.session.get_inputs()]
 
@@ -166,7 +188,7 @@ class OnnxModel:
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
     ) -> NDArray[np.float64]:
         """See `StanceModel`; warns once with a `TruncationWarning` if sentences are longer than the model reads."""
-        return softmax(self.logits(sentences, batch_size=batch_size, progress=progress) / self.temperature)
+        return self.calibration(self.logits(sentences, batch_size=batch_size, progress=progress))
 
     def logits(
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
@@ -209,7 +231,7 @@ class OnnxModel:
         graph = self.graph if isinstance(self.graph, bytes) else self.graph.read_bytes()
         (folder / ONNX_FILE).write_bytes(graph)
         self.inputs.tokenizer.save(str(folder / TOKENIZER_FILE))
-        settings = {**asdict(self.inputs.settings), "temperature": self.temperature}
+        settings = asdict(self.inputs.settings) | asdict(self.calibration)
         (folder / INPUTS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -220,17 +242,12 @@ class OnnxModel:
             ValueError: if they are no such files.
         """
         settings = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
-        temperature = float(settings.pop("temperature"))
+        calibration = Calibration(float(settings.pop("temperature")), tuple(map(float, settings.pop("biases"))))
+        if len(calibration.biases) != len(task.labels):
+            raise ValueError(f"{len(calibration.biases)} biases for {len(task.labels)} labels")
         settings = InputSettings(**settings)
         try:
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-            return cls(folder / ONNX_FILE, Inputs(tokenizer, settings), temperature, task)
+            return cls(folder / ONNX_FILE, Inputs(tokenizer, settings), calibration, task)
         except Exception as error:  # neither library raises anything narrower
             raise ValueError(str(error)) from None
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of each row's logits."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
-    return probabilities

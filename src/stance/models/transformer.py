@@ -114,7 +114,7 @@ class TrainedTransformer(OnnxModel):
     """What is served of a transformer just trained, saved together with the weights to train or export further from."""
 
     def __init__(self, classifier: Classifier, served: OnnxModel) -> None:
-        super().__init__(served.graph, served.inputs, served.temperature, served.task)
+        super().__init__(served.graph, served.inputs, served.calibration, served.task)
         self.classifier = classifier
 
     def save(self, folder: Path) -> None:
@@ -292,7 +292,7 @@ def fit_transformer(
     """Fine-tune an encoder.
 
     The epoch with the best macro-F1 on validation is kept. After training, the model is exported to ONNX, quantized and
-    checked on validation, and calibrated there by temperature scaling (Guo et al. 2017).
+    checked on validation, and calibrated there.
 
     Args:
         train: sentences and the numbers of their labels in `task.labels`.
