@@ -90,7 +90,7 @@ def trainer(splits: dict[str, Rows]) -> Predict:
 
 
 def textcat(splits: dict[str, Rows]) -> Predict:
-    """SpaCy's text categorizer as `spacy init config --optimize accuracy` sets it, but without pretrained vectors."""
+    """SpaCy's text categorizer, in the configuration that `spacy init config --optimize efficiency` gives."""
     import spacy
     from spacy.cli.init_config import init_config
     from spacy.cli.train import train
@@ -105,9 +105,8 @@ def textcat(splits: dict[str, Rows]) -> Predict:
             document.cats = {name: float(name == label) for name in LABELS}
             documents.add(document)
         documents.to_disk(folder / f"{split}.spacy")
-    config = init_config(lang="en", pipeline=["textcat"], optimize="accuracy", gpu=False)
+    config = init_config(lang="en", pipeline=["textcat"], optimize="efficiency", gpu=False)
     config["paths"] |= {"train": str(folder / "train.spacy"), "dev": str(folder / "validation.spacy"), "vectors": None}
-    config["components"]["tok2vec"]["model"]["embed"]["include_static_vectors"] = False
     config["system"]["seed"] = SEED
     config.to_disk(folder / "config.cfg")
     train(folder / "config.cfg", folder / "model")
