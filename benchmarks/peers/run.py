@@ -48,7 +48,9 @@ def setfit(splits: dict[str, Rows]) -> Predict:
     model = SetFitModel.from_pretrained(minilm(), labels=LABELS)
     train = Dataset.from_dict(dict(zip(("text", "label"), map(list, zip(*splits["train"], strict=True)), strict=True)))
     # Every pair of 11,568 sentences would be too many; one positive and one negative for each is the paper's R = 1.
-    arguments = TrainingArguments(batch_size=16, num_epochs=1, num_iterations=1, seed=SEED, report_to="none")
+    arguments = TrainingArguments(
+        output_dir=tempfile.mkdtemp(), batch_size=16, num_epochs=1, num_iterations=1, seed=SEED, report_to="none"
+    )
     Trainer(model=model, args=arguments, train_dataset=train).train()
     return lambda texts: [str(label) for label in model.predict(texts)]
 
