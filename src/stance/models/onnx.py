@@ -242,6 +242,8 @@ class OnnxModel:
             ValueError: if they are no such files.
         """
         settings = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
+        if missing := [name for name in ("temperature", "biases") if name not in settings]:
+            raise ValueError(f"{INPUTS_FILE} has no {missing[0]!r}")
         calibration = Calibration(float(settings.pop("temperature")), tuple(map(float, settings.pop("biases"))))
         if len(calibration.biases) != len(task.labels):
             raise ValueError(f"{len(calibration.biases)} biases for {len(task.labels)} labels")
