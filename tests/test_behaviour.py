@@ -30,6 +30,9 @@ class Keywords:
             rows.append([0.9 * rest, 0, conditional, 0.1 * rest] if "lift" in s.text else [0, 0, conditional, rest])
         return np.array(rows)
 
+    def read(self, sentences: Sequence[Sentence], **_: object) -> tuple[np.ndarray, list[str | None]]:
+        return self.predict_proba(sentences), [None] * len(sentences)
+
     def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
         return [[] for _ in sentences]
 

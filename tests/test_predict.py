@@ -70,8 +70,8 @@ def test_contexts_go_with_their_sentences() -> None:
     class Echo:
         task = TaskSpec(("short", "long"), ("long",))
 
-        def predict_proba(self, sentences: list[Sentence], **_: object) -> np.ndarray:
-            return np.array([[0.0, 1.0] if s.context else [1.0, 0.0] for s in sentences])
+        def read(self, sentences: list[Sentence], **_: object) -> tuple[np.ndarray, list[None]]:
+            return np.array([[0.0, 1.0] if s.context else [1.0, 0.0] for s in sentences]), [None] * len(sentences)
 
     assert [p.label for p in predict(["a", "b"], context=["before", None], model=Echo())] == ["long", "short"]
     assert predict("a", context="before", model=Echo()).label == "long"

@@ -124,7 +124,7 @@ def predict(
     if model is None or isinstance(model, (str, os.PathLike)):
         model = load(model)
 
-    probabilities = model.predict_proba(sentences, batch_size=batch_size)
+    probabilities, holders = model.read(sentences, batch_size=batch_size)
     labels = model.task.labels
     best = [labels[number] for number in probabilities.argmax(axis=1).tolist()]
     explanations = model.explain(sentences, best) if explain else None
@@ -132,7 +132,8 @@ def predict(
     for i, label in enumerate(best):
         of_labels = dict(zip(labels, probabilities[i].tolist(), strict=True))
         explanation = tuple(explanations[i]) if explanations else None
-        predictions.append(Prediction(label if of_labels[label] >= min_confidence else None, of_labels, explanation))
+        sure = of_labels[label] >= min_confidence
+        predictions.append(Prediction(label if sure else None, of_labels, holders[i] if sure else None, explanation))
     return predictions[0] if isinstance(text, str) else predictions
 
 

@@ -83,6 +83,7 @@ class Sentence:
         doc: the document's name.
         start: character offset of the sentence in its document, or -1 where it is not known.
         end: character offset behind its last character, or -1.
+        holder: whose stance it is, where that is labelled; empty where it is not, or there is no stance.
     """
 
     text: str
@@ -90,6 +91,7 @@ class Sentence:
     doc: str = ""
     start: int = -1
     end: int = -1
+    holder: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,15 @@ class Prediction:
     Args:
         label: the most probable label, or None where its probability is below the `min_confidence` asked for.
         probabilities: label to probability, in label order; sums to 1.
+        holder: whose stance it is, as the sentence or its context names it, or "author"; None where there is no stance,
+            or the model does not look for holders, as the baseline.
         explanation: what spoke for and against the most probable label, in the order of the sentence; None where it
             was not asked for.
     """
 
     label: str | None
     probabilities: dict[str, float]
+    holder: str | None = None
     explanation: tuple[Attribution, ...] | None = None
 
     @property

@@ -259,11 +259,13 @@ def label_names(dataset: Dataset) -> list[str]:
 
 
 def sentences(dataset: Dataset) -> list[Sentence]:
-    """The sentences of a dataset, with their context where it has any."""
-    contexts = dataset["context"] if "context" in dataset.column_names else [""] * len(dataset)
+    """The sentences of a dataset, with their context and holder where it has any."""
+    contexts, holders = (
+        dataset[name] if name in dataset.column_names else [""] * len(dataset) for name in ("context", "holder")
+    )
     return [
-        Sentence(text, context, doc)
-        for text, context, doc in zip(dataset["text"], contexts, dataset["doc"], strict=True)
+        Sentence(text, context, doc, holder=holder or "")
+        for text, context, doc, holder in zip(dataset["text"], contexts, dataset["doc"], holders, strict=True)
     ]
 
 

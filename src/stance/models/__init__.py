@@ -36,6 +36,22 @@ class StanceModel(Protocol):
         """
         ...
 
+    def read(
+        self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
+    ) -> tuple[NDArray[np.float64], list[str | None]]:
+        """Calibrated probabilities, and whose stance each sentence expresses.
+
+        Args:
+            sentences: what to classify.
+            batch_size: as for `predict_proba`.
+            progress: likewise.
+
+        Returns:
+            What `predict_proba` gives, and for each sentence the holder, as the sentence or its context names it, or
+            "author"; None where the most probable label is no stance, or the model does not look for holders.
+        """
+        ...
+
     def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
         """What the parts of each sentence contribute to one label, in the order of the sentence.
 

@@ -33,7 +33,7 @@ SAME = 1e-4
 
 
 class Served(torch.nn.Module):
-    """A classifier's logits alone, with its inputs in a fixed order."""
+    """A classifier's outputs, with its inputs in a fixed order."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
@@ -45,10 +45,10 @@ class Served(torch.nn.Module):
         attention_mask: torch.Tensor,
         sentence_mask: torch.Tensor,
         token_type_ids: torch.Tensor,
-    ) -> torch.Tensor:
-        """Logits, shape (sentences, labels)."""
-        logits: torch.Tensor = self.classifier(input_ids, attention_mask, sentence_mask, token_type_ids)["logits"]
-        return logits
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`logits` and `holder_logits`, see `Classifier.forward`."""
+        found = self.classifier(input_ids, attention_mask, sentence_mask, token_type_ids)
+        return found["logits"], found["holder_logits"]
 
 
 def export(
@@ -138,7 +138,7 @@ def _to_onnx(classifier: Classifier, inputs: Inputs, file: Path) -> None:
             Served(classifier),
             tuple(torch.from_numpy(example[name]) for name in names),
             input_names=names,
-            output_names=["logits"],
+            output_names=["logits", "holder_logits"],
             dynamic_shapes=tuple({0: sentences, 1: tokens} for _ in names),
             verbose=False,
         )

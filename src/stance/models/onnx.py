@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from stance.models import BATCH_SIZE, batches
+from stance.models.holder import AUTHOR, locate
 from stance.schema import Attribution, Sentence, TaskSpec, TruncationWarning
 
 ONNX_FILE = "model.onnx"
@@ -22,6 +23,8 @@ TOKENIZER_FILE = "tokenizer.json"
 INPUTS_FILE = "inputs.json"
 # Sentences run together, at most: beyond that, larger batches are no faster on a CPU.
 BATCH = 16
+# Tokens in a holder's name, at most.
+LONGEST_HOLDER = 16
 # What `explain` weighs: a word, with what an apostrophe or a hyphen joins to it.
 WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
 
@@ -69,23 +72,65 @@ class Inputs:
         before = iter(self.tokenizer.encode_batch_fast([c for c in contexts if c], add_special_tokens=False))
         return [self._pair(text, next(before) if c else None) for text, c in zip(texts, contexts, strict=True)]
 
+    def holder_tokens(self, sentence: Sentence) -> tuple[int, int] | None:
+        """The first and the last of the tokens that name a sentence's holder.
+
+        The first special token stands for the author. None if there is no holder, or the input does not name it.
+        """
+        if sentence.holder in ("", AUTHOR):
+            return (0, 0) if sentence.holder else None
+        place = locate(sentence.holder, sentence.text, self._last(sentence.context))
+        if place is None:
+            return None
+        in_text, start, end = place
+        named = [
+            i
+            for i, token in enumerate(self._places(sentence))
+            if token is not None and token[0] == in_text and token[1] < end and token[2] > start
+        ]
+        return (named[0], named[-1]) if named else None
+
+    def named(self, sentence: Sentence, first: int, last: int) -> str:
+        """The text of the tokens from the first to the last, or the author if they are special."""
+        places = [place for place in self._places(sentence)[first : last + 1] if place is not None]
+        if not places:
+            return AUTHOR
+        in_text = places[-1][0]
+        offsets = [place[1:] for place in places if place[0] == in_text]
+        return (sentence.text if in_text else self._last(sentence.context))[offsets[0][0] : offsets[-1][1]]
+
+    def _places(self, sentence: Sentence) -> list[tuple[bool, int, int] | None]:
+        """Of each token whether it is of the text, not the context, and its offsets there; None if it is special."""
+        encode, context = self.tokenizer.encode, self._last(sentence.context)
+        text = encode(sentence.text, add_special_tokens=False)
+        pair = self._joined(text, encode(context, add_special_tokens=False) if context else None)
+        # Encoding.sequence_ids would say it, but not after every post-processor.
+        start = len(pair.ids) - len(text.ids) - self._closing
+        return [
+            None if special else (i >= start, *offsets)
+            for i, (special, offsets) in enumerate(zip(pair.special_tokens_mask, pair.offsets, strict=True))
+        ]
+
     def _last(self, context: str) -> str:
         lines = [line for line in context.splitlines() if line.strip()]
         return " ".join(lines[-self.settings.context :]) if self.settings.context else ""
 
     def _pair(self, text: Encoding, context: Encoding | None) -> Encoded:
+        whole = len(text.ids)
+        pair = self._joined(text, context)
+        return Encoded(pair.ids, pair.type_ids, len(pair.ids) - len(text.ids) - self._closing, len(text.ids) < whole)
+
+    def _joined(self, text: Encoding, context: Encoding | None) -> Encoding:
+        """Context and text with special tokens, cut to the longest input, the text in place."""
         room = self.settings.max_length - self._special
-        cut = len(text.ids) > room
-        if cut:
+        if len(text.ids) > room:
             text.truncate(room)
-        length = len(text.ids)
-        if context and length < room:
-            if len(context.ids) > room - length:
-                context.truncate(room - length, direction="left")
-            pair = self.tokenizer.post_process(context, text)
-        else:
-            pair = self.tokenizer.post_process(text)
-        return Encoded(pair.ids, pair.type_ids, len(pair.ids) - length - self._closing, cut)
+        room -= len(text.ids)
+        if context is None or not room:
+            return self.tokenizer.post_process(text)
+        if len(context.ids) > room:
+            context.truncate(room, direction="left")
+        return self.tokenizer.post_process(context, text)
 
     def arrays(self, encoded: Sequence[Encoded], *, multiple: int = 1) -> dict[str, NDArray[np.int64]]:
         """Pad to one length.
@@ -188,23 +233,43 @@ class OnnxModel:
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
     ) -> NDArray[np.float64]:
         """See `StanceModel`; warns once with a `TruncationWarning` if sentences are longer than the model reads."""
-        return self.calibration(self.logits(sentences, batch_size=batch_size, progress=progress))
+        return self.read(sentences, batch_size=batch_size, progress=progress)[0]
 
-    def logits(
+    def read(
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
-    ) -> NDArray[np.float64]:
-        """What the graph gives, shape (sentences, labels)."""
+    ) -> tuple[NDArray[np.float64], list[str | None]]:
+        """See `StanceModel`; warns as `predict_proba`."""
+        logits, places = self._run(sentences, batch_size, progress)
+        stances = [self.task.labels.index(label) for label in self.task.stance_labels]
+        probabilities = self.calibration(logits)
+        holders = [
+            self.inputs.named(sentence, *place) if best in stances and place is not None else None
+            for sentence, best, place in zip(sentences, probabilities.argmax(axis=1), places, strict=True)
+        ]
+        return probabilities, holders
+
+    def logits(self, sentences: Sequence[Sentence], *, progress: bool = False) -> NDArray[np.float64]:
+        """What the graph says of the stances, shape (sentences, labels)."""
+        return self._run(sentences, BATCH_SIZE, progress)[0]
+
+    def _run(
+        self, sentences: Sequence[Sentence], batch_size: int, progress: bool
+    ) -> tuple[NDArray[np.float64], list[tuple[int, int] | None]]:
+        """Logits of the stances, and the holders' first and last tokens, which are None if the model finds none."""
         logits = np.empty((len(sentences), len(self.task.labels)))
+        places: list[tuple[int, int] | None] = [None] * len(sentences)
         cut = 0
         for batch in batches(len(sentences), batch_size, progress):
             encoded = self.inputs.encode(sentences[batch])
             cut += sum(e.cut for e in encoded)
             for rows, arrays in self.inputs.batches(encoded):
-                found = self.session.run(None, {name: arrays[name] for name in self._names})[0]
-                logits[[batch.start + i for i in rows]] = found
+                found = self.session.run(None, {name: arrays[name] for name in self._names})
+                logits[[batch.start + i for i in rows]] = found[0]
+                for i, of_tokens in zip(rows, found[1], strict=True) if len(found) > 1 else ():
+                    places[batch.start + i] = best_span(of_tokens[: len(encoded[i].ids)])
         if cut:
             warnings.warn(TruncationWarning(cut, self.inputs.settings.max_length), stacklevel=4)
-        return logits
+        return logits, places
 
     def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
         """Each sentence's words: the weight of each is how far the label's probability falls without it.
@@ -253,3 +318,15 @@ class OnnxModel:
             return cls(folder / ONNX_FILE, Inputs(tokenizer, settings), calibration, task)
         except Exception as error:  # neither library raises anything narrower
             raise ValueError(str(error)) from None
+
+
+def best_span(logits: NDArray[np.float32]) -> tuple[int, int]:
+    """The most probable span of at most `LONGEST_HOLDER` tokens.
+
+    Args:
+        logits: of being the first and the last token, shape (tokens, 2).
+    """
+    scores = logits[:, None, 0] + logits[None, :, 1]
+    scores[~np.tri(len(scores), k=LONGEST_HOLDER - 1, dtype=bool) | np.tri(len(scores), k=-1, dtype=bool)] = -np.inf
+    first, last = np.unravel_index(scores.argmax(), scores.shape)
+    return int(first), int(last)

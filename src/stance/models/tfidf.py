@@ -109,6 +109,12 @@ class TfidfModel:
             probabilities[batch] = self.pipeline.predict_proba([s.text for s in sentences[batch]])[:, self._columns]
         return probabilities
 
+    def read(
+        self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
+    ) -> tuple[NDArray[np.float64], list[str | None]]:
+        """See `StanceModel`: the baseline does not look for holders."""
+        return self.predict_proba(sentences, batch_size=batch_size, progress=progress), [None] * len(sentences)
+
     def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
         """The n-grams that the model knows: their weights and the SVM's intercept sum to its score for the label.
 

@@ -51,12 +51,20 @@ EVALUATION_BATCH = 64
 CHECKPOINTS_PER_EPOCH = 10
 # Padded lengths are multiples of this, so that few distinct shapes occur.
 WIDTH = 8
-HEAD = "stance_head."
+# The logit of padding, which no holder is named by; float16 still holds it.
+NEVER = -1e4
+# What the holder's loss counts beside the stance's.
+HOLDER_WEIGHT = 0.25
+HEADS = ("stance_head", "holder_head")
 IGNORED = -100  # the label of what has none, by torch's convention
 
 
 class Classifier(nn.Module):
-    """An encoder, the mean over the sentence's own tokens, dropout, a linear layer.
+    """An encoder and two heads: the sentence's stance, and whose stance it is.
+
+    The stance is read from the mean over the sentence's own tokens. The holder is a span of the input, marked by its
+    first and its last token, as answers are in extractive question answering (Devlin et al. 2019); the first special
+    token stands for the author.
 
     Args:
         encoder: a pretrained encoder of transformers.
@@ -76,6 +84,7 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.dropout = nn.Dropout(DROPOUT)
         self.stance_head = nn.Linear(encoder.config.hidden_size, labels)
+        self.holder_head = nn.Linear(encoder.config.hidden_size, 2)
         self.class_weights: torch.Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing = label_smoothing
@@ -89,25 +98,43 @@ class Classifier(nn.Module):
         token_type_ids: torch.Tensor,
         labels: torch.Tensor | None = None,
         soft_labels: torch.Tensor | None = None,
+        holders: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Logits of shape (sentences, labels), and the loss where labels are given; inputs as `Inputs.arrays`.
+        """Logits, and the loss where labels are given; inputs as `Inputs.arrays`.
 
-        `labels` has shape (sentences,); `soft_labels`, probabilities of shape (sentences, labels), take precedence.
+        Args:
+            input_ids: shape (sentences, tokens), as the other inputs.
+            attention_mask: see there.
+            sentence_mask: see there.
+            token_type_ids: see there.
+            labels: shape (sentences,).
+            soft_labels: probabilities of shape (sentences, labels), which take precedence.
+            holders: first and last token of each holder, shape (sentences, 2); `IGNORED` where there is none.
+
+        Returns:
+            `logits` of shape (sentences, labels); `holder_logits` of shape (sentences, tokens, 2), of being the first
+            and the last token of the holder; and `loss`.
         """
         segments = {"token_type_ids": token_type_ids} if self.has_segments else {}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
         mask = sentence_mask.unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * mask).sum(1) / mask.sum(1)
         logits = self.stance_head(self.dropout(mean))
+        holder_logits = self.holder_head(hidden).masked_fill(attention_mask.unsqueeze(-1) == 0, NEVER)
+        found = {"logits": logits, "holder_logits": holder_logits}
         if labels is None:
-            return {"logits": logits}
+            return found
         if soft_labels is None:
             loss = nn.functional.cross_entropy(
                 logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing
             )
         else:
             loss = nn.functional.cross_entropy(logits.float(), soft_labels)
-        return {"loss": loss, "logits": logits}
+        if holders is not None and (known := holders[:, 0] != IGNORED).any():
+            # Over the whole batch, so that a batch with few holders counts them no more than another does.
+            spans = nn.functional.cross_entropy(holder_logits[known].float(), holders[known], reduction="sum")
+            loss = loss + HOLDER_WEIGHT * spans / len(holders)
+        return {"loss": loss, **found}
 
 
 class TrainedTransformer(OnnxModel):
@@ -129,7 +156,8 @@ class TrainedTransformer(OnnxModel):
 def save_classifier(classifier: Classifier, folder: Path) -> None:
     """Write weights and the encoder's configuration into an existing folder."""
     weights = {**classifier.encoder.state_dict()}
-    weights |= {HEAD + name: tensor for name, tensor in classifier.stance_head.state_dict().items()}
+    for head in HEADS:
+        weights |= {f"{head}.{name}": tensor for name, tensor in getattr(classifier, head).state_dict().items()}
     # Not save_file, whose file only its owner may read.
     (folder / WEIGHTS_FILE).write_bytes(save({name: tensor.contiguous() for name, tensor in weights.items()}))
     classifier.encoder.config.to_json_file(folder / CONFIG_FILE)
@@ -145,17 +173,15 @@ def load_classifier(folder: Path, task: TaskSpec) -> Classifier:
         weights = load_file(folder / WEIGHTS_FILE)
         encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
         classifier = Classifier(without_pooler(encoder), len(task.labels))
-        classifier.stance_head.load_state_dict({n.removeprefix(HEAD): weights.pop(n) for n in _head_names(weights)})
+        for head in HEADS:
+            names = [name for name in weights if name.startswith(f"{head}.")]
+            getattr(classifier, head).load_state_dict({n.removeprefix(f"{head}."): weights.pop(n) for n in names})
         classifier.encoder.load_state_dict(weights)
     except (OSError, RuntimeError, ValueError) as error:
         raise StanceError(
             f"{folder} holds no transformer's weights ({error}): give a folder that train.py wrote"
         ) from None
     return classifier.eval()
-
-
-def _head_names(weights: dict[str, torch.Tensor]) -> list[str]:
-    return [name for name in weights if name.startswith(HEAD)]
 
 
 @dataclass(frozen=True)
@@ -165,11 +191,13 @@ class Example:
     Args:
         encoded: the sentence, with or without its context.
         label: the number of its label.
-        soft_labels: a teacher's probabilities, shape (labels,), which count instead.
+        holder: the first and the last token of the holder's name, if the input names it.
+        soft_labels: a teacher's probabilities, shape (labels,), which count instead of the label.
     """
 
     encoded: Encoded
     label: int
+    holder: tuple[int, int] | None = None
     soft_labels: NDArray[np.float64] | None = None
 
 
@@ -202,7 +230,12 @@ class TrainingSentences(torch.utils.data.Dataset[Example]):
         variants = (sentences, without_context(sentences))
         soft_of_variants = [[None] * len(labels)] * 2 if soft_labels is None else soft_labels
         self.variants = [
-            [Example(*example) for example in zip(inputs.encode(variant), labels, soft, strict=True)]
+            [
+                Example(encoded, label, inputs.holder_tokens(sentence), probabilities)
+                for sentence, encoded, label, probabilities in zip(
+                    variant, inputs.encode(variant), labels, soft, strict=True
+                )
+            ]
             for variant, soft in zip(variants, soft_of_variants, strict=True)
         ]
         self.context_dropout = context_dropout
@@ -323,7 +356,9 @@ def fit_transformer(
     if settings.class_weights:
         weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
     classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
-    data = json.dumps([[(s.text, s.context, y) for s, y in zip(*part, strict=True)] for part in (train, validation)])
+    data = json.dumps(
+        [[(s.text, s.context, s.holder, y) for s, y in zip(*part, strict=True)] for part in (train, validation)]
+    )
     run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
     teacher = None
     if settings.teacher:
@@ -345,6 +380,7 @@ def fit_transformer(
         train_dataset=TrainingSentences(inputs, sentences, labels, settings.context_dropout, seed, soft_labels),
         eval_dataset=TrainingSentences(inputs, [s for s, _ in by_length], [y for _, y in by_length], 0.0, seed),
         compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
+        preprocess_logits_for_metrics=lambda outputs, _: outputs[0],
         callbacks=[Progress(), transformers.EarlyStoppingCallback(settings.patience)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -418,10 +454,11 @@ def has_bf16() -> bool:
 
 
 def collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """A batch: the arrays of `Inputs.arrays`, `labels`, and `soft_labels` where there is a teacher."""
+    """A batch: the arrays of `Inputs.arrays`, `labels`, `holders`, and `soft_labels` where there is a teacher."""
     arrays = inputs.arrays([example.encoded for example in examples], multiple=WIDTH)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     tensors["labels"] = torch.tensor([example.label for example in examples])
+    tensors["holders"] = torch.tensor([example.holder or (IGNORED, IGNORED) for example in examples])
     soft = [example.soft_labels for example in examples if example.soft_labels is not None]
     return {**tensors, "soft_labels": torch.from_numpy(np.stack(soft)).float()} if soft else tensors
 
