@@ -1,4 +1,4 @@
-"""The command line: `stance predict`, `export`, `report`, `compare`, `data audit` and `data split`."""
+"""The command line: `stance predict`, `analyze`, `export`, `report`, `compare`, `data audit` and `data split`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ import os
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, BinaryIO, TextIO
 
 from stance import __version__
+from stance.analysis import NOT_NAMED, ArticleStance, HolderStance, analyze, by_holder
 from stance.atomic import whole_file
 from stance.data.rows import FORMATS, BadRow, Row, file_format, no_column, open_file, read_rows
+from stance.documents import STANDARD_INPUT, DocumentError, find_files, read_document
 from stance.models import BATCH_SIZE
 from stance.prediction import load, predict
 from stance.schema import Prediction, StanceError, TruncationWarning
+from stance.text import visible
 
 EXIT_ERROR = 1
 EXIT_REJECTED = 3
@@ -55,6 +60,35 @@ exit codes:
   2  the command line was not understood
   3  some rows were rejected, the rest was scored
 """
+
+ANALYZE_HELP = """\
+Find who stands where in articles: every sentence with a stance toward lifting an arms embargo, and whose stance it is.
+
+An article is a file of UTF-8 text, or an HTML page (pip install 'embargo-stance[html]'); a folder stands for its files
+that end with .txt, .text, .md, .html, .htm or .xhtml, and - for standard input. The names of one holder are merged:
+Haftar is Field Marshal Khalifa Hafter. Formats:
+  table   of each article a table of holders, with their clearest sentences
+  json    of each article a JSON object on a line: counts, holders, and all sentences with their offsets
+  html    one page of all articles with their stances marked, and a table of holders that filters them
+With --by holder, table and json are of all articles together, and of each holder by date where articles have one: from
+the page, else from the file's name, as YYYY-MM-DD.
+
+An article that cannot be read does not stop the others.
+"""
+ANALYZE_EXAMPLES = """\
+examples:
+  stance analyze article.txt
+  stance analyze articles/ --by holder
+  stance analyze page.html --format html --output stances.html
+  curl -s https://example.org/news | stance analyze - --format json
+
+exit codes:
+  0  every article was read
+  1  none was: no such file, no such model …; the error says what to do
+  2  the command line was not understood
+  3  some articles could not be read, the rest was
+"""
+TABLE_WIDTH = 78
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,9 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("sentences", nargs="*", metavar="SENTENCE", help="a sentence to classify")
     command.add_argument("--input", metavar="FILE", help="read rows from FILE; - is standard input")
-    command.add_argument(
-        "--output", metavar="FILE", help="write to FILE, whole or not at all (default: standard output)"
-    )
+    _add_output(command)
     command.add_argument(
         "--input-format",
         choices=sorted(set(FORMATS.values())),
@@ -136,11 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="the column that holds the text before the sentence, for models that read it (default: none)",
     )
-    command.add_argument(
-        "--model",
-        metavar="DIR",
-        help="a model folder (default: $STANCE_MODEL, else the model in the package)",
-    )
+    _add_model(command)
     command.add_argument(
         "--min-confidence",
         metavar="P",
@@ -149,6 +177,20 @@ def _parser() -> argparse.ArgumentParser:
         help="leave the prediction empty where its probability is below P, 0 to 1 (default: 0)",
     )
     command.set_defaults(run=_predict, parser=command)
+
+    command = commands.add_parser(
+        "analyze",
+        help="find who stands where in articles",
+        description=ANALYZE_HELP,
+        epilog=ANALYZE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("paths", nargs="+", metavar="FILE", help="an article, a folder of them, or - (standard input)")
+    command.add_argument("--format", choices=["table", "json", "html"], default="table", help="default: table")
+    command.add_argument("--by", choices=["holder"], help="one table of all articles")
+    _add_output(command)
+    _add_model(command)
+    command.set_defaults(run=_analyze, parser=command)
 
     command = commands.add_parser(
         "export",
@@ -206,6 +248,18 @@ def _parser() -> argparse.ArgumentParser:
                 help="also list labels that a cross-validated baseline doubts (two or three minutes; needs cleanlab)",
             )
     return parser
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--output", metavar="FILE", help="write to FILE, whole or not at all (default: standard output)"
+    )
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", metavar="DIR", help="a model folder (default: $STANCE_MODEL, else the model in the package)"
+    )
 
 
 def _add_corpus(command: argparse.ArgumentParser) -> None:
@@ -380,6 +434,75 @@ class _CsvWriter(_JsonlWriter):
         """Write a row with its prediction."""
         figures = [prediction.confidence, *prediction.probabilities.values()]
         self.writer.writerow([*values.values(), prediction.label, *(f"{p:.6f}" for p in figures)])
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    if options.by and options.format == "html":
+        options.parser.error("--by goes with --format table and json: the page has its table beside the text")
+    files = list(find_files(options.paths))
+    model = load(options.model)
+    articles, bad = [], 0
+    for file in files:
+        try:
+            document = read_document(_content(file), "standard input" if file == STANDARD_INPUT else file)
+        except DocumentError as error:
+            bad += 1
+            print(f"stance: {error}", file=sys.stderr)
+        else:
+            articles.append(replace(analyze(document.text, model=model), name=document.name, date=document.date))
+    if not articles:
+        return EXIT_ERROR
+    with whole_file(options.output) if options.output else nullcontext(_standard_output()) as output:
+        if options.format == "html":
+            from stance.page import render_page
+
+            output.write(render_page(articles))
+        elif options.by:
+            holders = by_holder(articles, by_date=True)
+            if options.format == "json":
+                output.writelines(json.dumps(holder.to_dict(), ensure_ascii=False) + "\n" for holder in holders)
+            else:
+                output.write(_holder_table(holders, articles[0].stance_labels, of_all=True))
+        elif options.format == "json":
+            output.writelines(json.dumps(article.to_dict(), ensure_ascii=False) + "\n" for article in articles)
+        else:
+            output.write("\n".join(map(_article_table, articles)))
+    return EXIT_REJECTED if bad else 0
+
+
+def _content(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+    except OSError as error:
+        raise DocumentError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _article_table(article: ArticleStance) -> str:
+    counts = ", ".join(f"{label} {count}" for label, count in article.counts.items())
+    date = f" ({article.date})" if article.date else ""
+    head = f"{article.name}{date}: {len(article.sentences)} sentences: {counts}\n"
+    return head + _holder_table(article.holders, article.stance_labels, of_all=False)
+
+
+def _holder_table(holders: Sequence[HolderStance], stance_labels: Sequence[str], *, of_all: bool) -> str:
+    if not holders:
+        return "  no sentence takes a stance\n"
+    rows = [["holder", *(["date", "articles"] if of_all else []), *stance_labels, "clearest sentence"]]
+    for holder in holders:
+        name = visible(holder.holder or NOT_NAMED) if holder.date is None else ""
+        over_all = [holder.date or "all", str(holder.articles)] if of_all else []
+        clearest = f"{holder.clearest.prediction.confidence:.2f} {holder.clearest.prediction.label}: "
+        quoted = shorten(visible(holder.clearest.text), TABLE_WIDTH, placeholder=" …")
+        rows.append([name, *over_all, *map(str, holder.counts.values()), clearest + quoted])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False)),
+        ]
+        lines.append("  " + "  ".join([*cells, row[-1]]) + "\n")
+    return "".join(lines)
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -123,8 +123,21 @@ def predict(
         return []
     if model is None or isinstance(model, (str, os.PathLike)):
         model = load(model)
+    predictions = classify(sentences, model, min_confidence=min_confidence, explain=explain, batch_size=batch_size)
+    return predictions[0] if isinstance(text, str) else predictions
 
-    probabilities, holders = model.read(sentences, batch_size=batch_size)
+
+def classify(
+    sentences: Sequence[Sentence],
+    model: StanceModel,
+    *,
+    min_confidence: float = 0.0,
+    explain: bool = False,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> list[Prediction]:
+    """The predictions of a model for sentences; see `predict`, which checks what it is given."""
+    probabilities, holders = model.read(sentences, batch_size=batch_size, progress=progress)
     labels = model.task.labels
     best = [labels[number] for number in probabilities.argmax(axis=1).tolist()]
     explanations = model.explain(sentences, best) if explain else None
@@ -134,7 +147,7 @@ def predict(
         explanation = tuple(explanations[i]) if explanations else None
         sure = of_labels[label] >= min_confidence
         predictions.append(Prediction(label if sure else None, of_labels, holders[i] if sure else None, explanation))
-    return predictions[0] if isinstance(text, str) else predictions
+    return predictions
 
 
 def _sentences(texts: Iterable[str], contexts: str | Sequence[str | None] | None) -> Iterator[Sentence]:

@@ -20,6 +20,10 @@ OPEN_WORDS = frozenset(
 WRAPPED_WIDTH, WRAPPED_LINES = 100, 3
 # Sentences of context, more than any model reads: all of them would make long articles' contexts endless.
 CONTEXT = 10
+# Characters that turn the direction of the text around them, or cannot be seen.
+INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
 UNENCODABLE = re.compile("[\ud800-\udfff]")
 
 
@@ -103,3 +107,8 @@ def _is_hard_wrapped(lines: Sequence[str]) -> bool:
     return width <= WRAPPED_WIDTH and all(
         len(line) + 1 + len(following.split()[0]) > width for line, following in pairwise(lines)
     )
+
+
+def visible(text: str) -> str:
+    """A text in which characters that cannot be seen, or turn the text around them, are named."""
+    return INVISIBLE.sub(lambda character: f"⟨U+{ord(character.group()):04X}⟩", text)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stance.evaluation.metrics import QUANTILES, resample
-from stance.evaluation.report import MIN_SLICE, ReportError, environment, read_metrics, read_predictions, visible
+from stance.evaluation.report import MIN_SLICE, ReportError, environment, read_metrics, read_predictions
 from stance.schema import MissingExtraError
+from stance.text import visible
 
 try:
     from scipy.stats import binomtest

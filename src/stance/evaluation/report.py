@@ -12,6 +12,7 @@ from stance.atomic import whole_file
 from stance.data.rows import BadRow, DataError, read_file
 from stance.evaluation.metrics import spread
 from stance.schema import MissingExtraError, StanceError
+from stance.text import visible
 
 try:
     import jinja2
@@ -28,8 +29,6 @@ PREDICTIONS_FILE = "predictions.jsonl"
 MIN_SLICE = 30
 # Sentences before a sentence that the page shows.
 CONTEXT_SHOWN = 3
-# Characters that turn the direction of the text around them, or cannot be seen.
-INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 class ReportError(StanceError, ValueError):
@@ -132,11 +131,6 @@ def render_html(metrics: dict[str, Any], predictions: list[dict[str, Any]]) -> s
     template = environment(autoescape=True).get_template("report.html.jinja")
     safe = {name: Markup(svg) for name, svg in figures.items()}
     return template.render(**_common(metrics), figures=safe, sentences=sentences)
-
-
-def visible(text: str) -> str:
-    """A text in which characters that cannot be seen, or turn the text around them, are named."""
-    return INVISIBLE.sub(lambda character: f"⟨U+{ord(character.group()):04X}⟩", text)
 
 
 def environment(*, autoescape: bool) -> jinja2.Environment:
