@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from stance import load, predict
 from stance.data.labelled import load_files
 from stance.models.holder import locate, token_f1
-from stance.models.onnx import Inputs, InputSettings, best_span
+from stance.models.onnx import Inputs, InputSettings, Window, best_span
 from stance.schema import Sentence, TaskSpec
 from stance.training import train
 
@@ -36,13 +36,13 @@ from stance.training import train
     ],
 )
 def test_where_a_holder_is_named(holder: str, text: str, context: str, found: str | None) -> None:
-    place = locate(holder, text, context)
-    assert (place and (text if place[0] else context)[place[1] : place[2]]) == found
+    place = locate(holder, [text, context])
+    assert (place and [text, context][place[0]][place[1] : place[2]]) == found
 
 
 def test_in_the_text_the_first_mention_counts_and_in_the_context_the_last() -> None:
-    assert locate("Egypt", "Egypt and Egypt", "Egypt") == (True, 0, 5)
-    assert locate("Egypt", "It said no", "Egypt and Egypt") == (False, 10, 15)
+    assert locate("Egypt", ["Egypt and Egypt", "Egypt"]) == (0, 0, 5)
+    assert locate("Egypt", ["It said no", "Egypt and Egypt", "Egypt"]) == (1, 10, 15)
 
 
 def test_overlap_in_words() -> None:
@@ -51,31 +51,51 @@ def test_overlap_in_words() -> None:
     assert token_f1("Egypt", "Chad") == 0
 
 
+def window_of(encoder: Path, sentence: Sentence, max_length: int = 32) -> tuple[Inputs, Window]:
+    inputs = Inputs(Tokenizer.from_file(str(encoder / "tokenizer.json")), InputSettings(2, max_length))
+    (window,) = inputs.windows([sentence])
+    return inputs, window
+
+
 @pytest.mark.parametrize("context", ["", "Chad met France.\nQatar met the envoy."])
 @pytest.mark.parametrize("holder", ["Egypt", "the Council", "Qatar", "author", ""])
 def test_tokens_and_names_go_both_ways(tiny_encoder: Path, holder: str, context: str) -> None:
-    inputs = Inputs(Tokenizer.from_file(str(tiny_encoder / "tokenizer.json")), InputSettings(2, 32))
-    sentence = Sentence("Egypt urged the Council to lift the arms embargo.", context, holder=holder)
-    tokens = inputs.holder_tokens(sentence)
+    inputs, window = window_of(tiny_encoder, Sentence("Egypt urged the Council to lift the arms embargo.", context))
+    tokens = inputs.holder_tokens(window, window.first, holder)
     if not holder or (holder == "Qatar" and not context):
         assert tokens is None
     else:
         assert tokens is not None
-        assert inputs.named(sentence, *tokens) == holder.removeprefix("the ")
+        assert inputs.named(window, *tokens) == holder.removeprefix("the ")
 
 
 def test_a_name_that_was_cut_away_is_none(tiny_encoder: Path) -> None:
-    inputs = Inputs(Tokenizer.from_file(str(tiny_encoder / "tokenizer.json")), InputSettings(2, 10))
-    assert inputs.holder_tokens(Sentence("Egypt met the envoy.", "Qatar met Chad and France.", holder="Qatar")) is None
-    assert inputs.holder_tokens(Sentence("Egypt met the envoy.", "Chad met Qatar.", holder="Qatar")) is not None
+    inputs, window = window_of(tiny_encoder, Sentence("Egypt met the envoy.", "Qatar met Chad and France."), 12)
+    assert inputs.tokenizer.decode(window.units[0].ids) == "and france ."
+    assert inputs.holder_tokens(window, 1, "Qatar") is None
+    tokens = inputs.holder_tokens(window, 1, "France")
+    assert tokens
+    assert inputs.named(window, *tokens) == "France"
 
 
-def test_a_span_that_crosses_from_context_to_text_is_cut(tiny_encoder: Path) -> None:
-    inputs = Inputs(Tokenizer.from_file(str(tiny_encoder / "tokenizer.json")), InputSettings(2, 32))
-    sentence = Sentence("Egypt met the envoy.", "Chad met France")
-    assert inputs.named(sentence, 3, 6) == "Egypt met"
-    assert inputs.named(sentence, 0, 1) == "Chad"
-    assert inputs.named(sentence, 4, 4) == "author"  # between the two
+def test_a_name_in_a_sentence_that_was_cut_is_found_in_what_is_left(tiny_encoder: Path) -> None:
+    inputs, window = window_of(tiny_encoder, Sentence("Egypt met Chad and France and the envoy of Qatar."), 8)
+    assert inputs.holder_tokens(window, 0, "Qatar") is None
+    assert inputs.holder_tokens(window, 0, "Chad") == (3, 3)
+
+
+def test_a_holder_is_looked_for_no_farther_than_a_sentence_sees(tiny_encoder: Path) -> None:
+    texts = ["Qatar met France.", "Chad met.", "Spain met.", "Egypt met."]
+    inputs = Inputs(Tokenizer.from_file(str(tiny_encoder / "tokenizer.json")), InputSettings(2, 64))
+    (window,) = inputs.windows([Sentence(text, "\n".join(texts[:i])) for i, text in enumerate(texts)])
+    assert [inputs.holder_tokens(window, i, "Qatar") is None for i in range(4)] == [False, False, False, True]
+
+
+def test_a_span_that_crosses_sentences_is_named_by_the_last(tiny_encoder: Path) -> None:
+    inputs, window = window_of(tiny_encoder, Sentence("Egypt met the envoy.", "Chad met France"))
+    assert inputs.named(window, 3, 7) == "Egypt met"
+    assert inputs.named(window, 0, 1) == "Chad"
+    assert inputs.named(window, 4, 4) == "author"  # between the two
 
 
 def test_the_best_span_is_in_order_and_short() -> None:

@@ -28,45 +28,82 @@ def inputs(folder: Path, context: int = 2, max_length: int = 32) -> Inputs:
     return Inputs(Tokenizer.from_file(str(folder / "tokenizer.json")), InputSettings(context, max_length))
 
 
-def words(inputs: Inputs, sentence: Sentence) -> str:
-    return inputs.tokenizer.decode(inputs.encode([sentence])[0].ids, skip_special_tokens=False)
+def words(inputs: Inputs, *sentences: Sentence) -> list[str]:
+    return [
+        " | ".join(inputs.tokenizer.decode(unit.ids) for unit in window.units) for window in inputs.windows(sentences)
+    ]
+
+
+def article(*texts: str) -> list[Sentence]:
+    lines = [" ".join(text.split()) for text in texts]
+    return [Sentence(text, "\n".join(lines[:i])) for i, text in enumerate(texts)]
 
 
 @pytest.mark.parametrize(
     ("context", "read"),
     [
-        (0, "[CLS] egypt met spain [SEP]"),
-        (1, "[CLS] chad met [SEP] egypt met spain [SEP]"),
-        (2, "[CLS] envoy met chad met [SEP] egypt met spain [SEP]"),
-        (9, "[CLS] oil met envoy met chad met [SEP] egypt met spain [SEP]"),
+        (0, "egypt met spain"),
+        (1, "chad met | egypt met spain"),
+        (2, "envoy met | chad met | egypt met spain"),
+        (9, "oil met | envoy met | chad met | egypt met spain"),
     ],
 )
 def test_the_last_sentences_of_the_context_come_first(tiny_encoder: Path, context: int, read: str) -> None:
-    sentence = Sentence("Egypt met Spain", "oil met\nenvoy met\n\nchad met\n")
-    assert words(inputs(tiny_encoder, context), sentence) == read
+    sentence = Sentence("Egypt met Spain", "oil met\nenvoy met\n\nchad  met\n")
+    assert words(inputs(tiny_encoder, context), sentence) == [read]
+
+
+def test_sentences_in_a_row_share_a_window(tiny_encoder: Path) -> None:
+    items = article("egypt met spain", "chad  met\nspain", "malta", "oil met envoy")
+    reader = inputs(tiny_encoder, max_length=64)
+    assert words(reader, *items) == ["egypt met spain | chad met spain | malta | oil met envoy"]
+    assert [window.rows for window in reader.windows(items)] == [[0, 1, 2, 3]]
+    # What does not follow one another does not.
+    assert words(reader, items[0], items[2]) == ["egypt met spain", "egypt met spain | chad met spain | malta"]
+    assert words(reader, items[0], items[0]) == ["egypt met spain"] * 2
+    assert [len(window.rows) for window in inputs(tiny_encoder, 0).windows(items)] == [1, 1, 1, 1]
+
+
+def test_a_window_that_is_full_is_followed_by_one_with_context(tiny_encoder: Path) -> None:
+    items = article("egypt met spain", "chad met spain", "malta", "oil met envoy")
+    reader = inputs(tiny_encoder, max_length=12)
+    assert words(reader, *items) == [
+        "egypt met spain | chad met spain",
+        "met spain | chad met spain | malta",
+        "met spain | malta | oil met envoy",
+    ]
+    windows = reader.windows(items)
+    assert [(window.first, window.rows) for window in windows] == [(0, [0, 1]), (2, [2]), (2, [3])]
+    assert max(window.length for window in windows) == 12
 
 
 def test_the_context_is_cut_and_never_the_sentence(tiny_encoder: Path) -> None:
-    reader = inputs(tiny_encoder, max_length=9)
-    assert words(reader, Sentence("egypt met spain", "oil exports and schools")) == (
-        "[CLS] exports and schools [SEP] egypt met spain [SEP]"
-    )
+    reader = inputs(tiny_encoder, max_length=10)
+    assert words(reader, Sentence("egypt met spain", "oil exports and schools")) == [
+        "exports and schools | egypt met spain"
+    ]
     whole = Sentence("egypt met spain to talk about", "oil")
-    assert words(reader, whole) == "[CLS] egypt met spain to talk about [SEP]"
-    (encoded,) = reader.encode([whole])
-    assert (len(encoded.ids), encoded.cut) == (8, False)
-    (encoded,) = reader.encode([Sentence(LONG, "oil")])
-    assert (len(encoded.ids), encoded.cut) == (8, True)
+    assert words(reader, whole) == ["egypt met spain to talk about"]
+    (window,) = reader.windows([Sentence(LONG, "oil")])
+    assert (window.length, window.units[0].cut) == (10, True)
+    assert reader.tokenizer.id_to_token(window.units[0].ids[-1]) == "[SEP]"
 
 
-def test_the_arrays_tell_sentence_context_and_padding_apart(tiny_encoder: Path) -> None:
+def test_the_arrays_tell_sentences_context_and_padding_apart(tiny_encoder: Path) -> None:
     reader = inputs(tiny_encoder)
-    arrays = reader.arrays(reader.encode([Sentence("egypt met spain", "oil"), Sentence("chad")]))
-    assert {array.shape for array in arrays.values()} == {(2, 7)}
-    assert {a.shape for a in reader.arrays(reader.encode([Sentence("chad")]), multiple=8).values()} == {(1, 8)}
-    assert arrays["attention_mask"].tolist() == [[1] * 7, [1] * 3 + [0] * 4]
-    assert arrays["sentence_mask"].tolist() == [[0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 0, 0, 0, 0]]
-    assert arrays["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1, 1], [0] * 7]
+    windows = reader.windows([*article("chad", "egypt met"), Sentence("chad", "oil")])
+    arrays = reader.arrays(windows, multiple=8)
+    assert arrays["segments"].tolist() == [[0] * 3 + [1] * 4 + [-1], [0] * 3 + [1] * 3 + [-1] * 2]
+    assert arrays["targets"].tolist() == [[0, 1], [1, -2]]
+    assert (arrays["input_ids"] == reader.pad_id).tolist() == (arrays["segments"] == -1).tolist()
+
+
+def test_reading_in_a_row_changes_nothing_but_the_rounding_of_int8(tiny_transformer: Path) -> None:
+    model = load(tiny_transformer)
+    items = article(*TEXTS[:2])
+    np.testing.assert_allclose(
+        model.predict_proba(items), np.concatenate([model.predict_proba([item]) for item in items]), atol=0.03
+    )
 
 
 def test_rows_keep_their_order(tiny_transformer: Path) -> None:

@@ -13,21 +13,23 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import transformers
 from conftest import COUNTRIES, PHRASES, ROOT, run, tiny_rows, tiny_settings, write_jsonl
 
 from stance import load, predict
 from stance.cli import main
 from stance.data.labelled import load_files
 from stance.models import export
-from stance.models.distillation import prune_vocabulary, recombine, thin
-from stance.models.encoders import freeze, load_encoder
+from stance.models.distillation import prune_vocabulary, thin
+from stance.models.encoders import check_masking, freeze, load_encoder
 from stance.models.export import calibrate, torch_logits
 from stance.models.onnx import Inputs, InputSettings, OnnxModel
 from stance.models.settings import TransformerSettings
 from stance.models.transformer import (
-    LengthGroupedSampler,
+    IGNORED,
     StanceTrainer,
-    TrainingSentences,
+    TrainingBatches,
+    collate,
     fit_transformer,
     load_classifier,
 )
@@ -62,7 +64,7 @@ def test_a_trained_transformer_knows_its_task(tiny_transformer: Path) -> None:
 def test_its_folder_has_what_a_model_folder_has(tiny_transformer: Path) -> None:
     description = json.loads((tiny_transformer / "model.json").read_text())
     assert description["kind"] == "transformer"
-    assert description["settings"]["context"] == 2
+    assert description["settings"]["context"] == 3
     assert description["training_data"]["sentences"] == 24
     assert set(description["versions"]) == {"numpy", "onnxruntime", "tokenizers"}
     assert set(description["sha256"]) == {
@@ -85,7 +87,7 @@ def test_the_reported_test_score_is_that_of_the_saved_model(
 
 
 def test_its_weights_load_again(tiny_transformer: Path) -> None:
-    classifier = load_classifier(tiny_transformer, TASK)
+    classifier = load_classifier(tiny_transformer, TASK, 3)
     encoder, _ = load_encoder(str(tiny_transformer))
     for name, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, classifier.encoder.state_dict()[name])
@@ -112,7 +114,7 @@ def test_export_gives_a_small_folder_that_predicts_the_same(
 def test_a_graph_that_disagrees_with_torch_is_not_served(
     tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier, reader = load_classifier(tiny_transformer, TASK), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    classifier, reader = load_classifier(tiny_transformer, TASK, 3), load(tiny_transformer).inputs  # type: ignore[attr-defined]
     items = [Sentence(str(row["text"])) for row in tiny_rows()]
     labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
     monkeypatch.setattr(export, "torch_logits", lambda *_: -torch_logits(classifier, reader, items))
@@ -121,7 +123,7 @@ def test_a_graph_that_disagrees_with_torch_is_not_served(
 
 
 def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier, reader = load_classifier(tiny_transformer, TASK), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    classifier, reader = load_classifier(tiny_transformer, TASK, 3), load(tiny_transformer).inputs  # type: ignore[attr-defined]
     items = [Sentence(str(row["text"])) for row in tiny_rows()]
     labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
     quantized = export.export(classifier, reader, items, labels, task=TASK)
@@ -187,9 +189,7 @@ def test_cross_validation_sets_validation_aside_within_each_fold(
 def test_a_student_learns_from_its_teacher(
     tiny_transformer: Path, tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    settings = tiny_settings(
-        tiny_encoder, teacher=str(tiny_transformer), layers=1, recombined=1, vocabulary=110, label_smoothing=0
-    )
+    settings = tiny_settings(tiny_encoder, teacher=str(tiny_transformer), layers=1, vocabulary=110, label_smoothing=0)
     wrong = [{**row, "label": "none" if row["label"] == "for" else "for"} for row in tiny_rows(COUNTRIES[:6])]
     every_label = [{"doc": "x", "text": "Chad.", "label": label} for label in PHRASES]
     files = {**tiny_files, "train": write_jsonl(tmp_path / "wrong.jsonl", wrong + every_label)}
@@ -310,7 +310,6 @@ def test_a_label_without_sentences_is_an_error(tiny_files: dict[str, Path], tiny
         ({"context_dropout": 1.5}, "context_dropout must be from 0 to 1"),
         ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"recombined": 1.0}, r"recombined needs model\.teacher"),
     ],
 )
 def test_a_setting_out_of_its_range_is_an_error(change: dict[str, float], message: str) -> None:
@@ -322,33 +321,93 @@ def sentences(count: int) -> list[Sentence]:
     return [Sentence("Egypt met the envoy." + " Oil." * (i % 7), "Chad met Spain.\nMalta.") for i in range(count)]
 
 
-def test_context_is_dropped_at_random_anew_each_epoch(tiny_encoder: Path) -> None:
-    _, tokenizer = load_encoder(str(tiny_encoder))
-    inputs = Inputs(tokenizer, InputSettings(2, 32))
-    data = TrainingSentences(inputs, sentences(400), [0] * 400, 0.25, seed=1)
+def article(count: int) -> list[Sentence]:
+    texts = ["Egypt met the envoy." + " Oil." * (i % 7) for i in range(count)]
+    return [Sentence(text, "\n".join(texts[:i]), holder="Egypt") for i, text in enumerate(texts)]
+
+
+def make_batches(encoder: Path, items: list[Sentence], context_dropout: float, **soft: object) -> TrainingBatches:
+    _, tokenizer = load_encoder(str(encoder))
+    inputs = Inputs(tokenizer, InputSettings(2, 40))
+    return TrainingBatches(inputs, items, [i % 4 for i in range(len(items))], 8, context_dropout, 1, **soft)  # type: ignore[arg-type]
+
+
+def test_contexts_are_cut_off_at_random_anew_each_epoch(tiny_encoder: Path) -> None:
+    data = make_batches(tiny_encoder, sentences(400), 0.25)
     dropped = {}
     for epoch in (0, 1, 0):
         data.set_epoch(epoch)
-        found = np.array([example.encoded.start == 1 for example in data.shown])
+        alone = {r: e.window.first == 0 for batch in data.batches for e in batch for r in e.window.rows}
+        found = np.array([alone[row] for row in range(400)])
         assert 0.18 < found.mean() < 0.32
         assert (dropped.setdefault(epoch, found) == found).all()
     assert (dropped[0] != dropped[1]).any()
 
 
-def test_batches_hold_sentences_of_about_one_length(tiny_encoder: Path) -> None:
-    _, tokenizer = load_encoder(str(tiny_encoder))
-    inputs = Inputs(tokenizer, InputSettings(2, 32))
-    data = TrainingSentences(inputs, sentences(400), [0] * 400, 0.5, seed=1)
-    sampler = LengthGroupedSampler(data, 8)
+def test_batches_hold_each_sentence_once_and_windows_of_about_one_length(tiny_encoder: Path) -> None:
+    data = make_batches(tiny_encoder, article(400), 0.5)
     orders = []
     for epoch in range(2):
-        sampler.set_epoch(epoch)
-        order = list(sampler)
-        assert sorted(order) == list(range(400))
-        lengths = np.array([len(data[i].encoded.ids) for i in order]).reshape(50, 8)
-        assert (lengths.max(1) - lengths.min(1)).mean() < 3
-        orders.append(order)
+        data.set_epoch(epoch)
+        rows = [[row for example in data[i] for row in example.window.rows] for i in range(len(data))]
+        assert len(data) == 50
+        assert sorted(row for batch in rows for row in batch) == list(range(400))
+        assert np.std([len(batch) for batch in rows]) < 3
+        lengths = [[example.window.length for example in data[i]] for i in range(len(data))]
+        assert np.mean([max(batch) - min(batch) for batch in lengths]) < 12
+        assert max(max(batch) for batch in lengths) <= 40
+        orders.append(rows)
     assert orders[0] != orders[1]
+
+
+def test_a_batch_has_what_each_sentence_is_to_learn(tiny_encoder: Path) -> None:
+    soft = np.random.default_rng(1).random((2, 20, 4))
+    data = make_batches(tiny_encoder, article(20), 0.3, soft_labels=soft)
+    for batch in data.batches:
+        tensors = collate(data.inputs, [batch])
+        for i, example in enumerate(batch):
+            for j, row in enumerate(example.window.rows):
+                assert tensors["labels"][i, j] == row % 4
+                seen_alone = example.window.first == 0 and j == 0
+                assert tensors["soft_labels"][i, j].tolist() == pytest.approx(soft[int(seen_alone), row])
+                first, last = tensors["holders"][i, j].tolist()
+                assert data.inputs.named(example.window, first, last) == "Egypt"
+                assert tensors["segments"][i, first] == tensors["targets"][i, j]
+            assert (tensors["labels"][i, len(example.labels) :] == IGNORED).all()
+            assert (tensors["holders"][i, len(example.labels) :] == IGNORED).all()
+
+
+def test_a_sentence_sees_those_before_it_and_none_behind(tiny_transformer: Path) -> None:
+    classifier, reader = load_classifier(tiny_transformer, TASK, 3), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+
+    def logits(texts: list[str]) -> torch.Tensor:
+        items = [Sentence(text, "\n".join(texts[:i])) for i, text in enumerate(texts)]
+        (window,) = reader.windows(items)
+        with torch.inference_mode():
+            return classifier(**{n: torch.from_numpy(a) for n, a in reader.arrays([window]).items()})["logits"][0]
+
+    texts = ["Egypt met Spain.", "Chad met Oil.", "Malta met Egypt.", "Spain."]
+    whole = logits(texts)
+    assert torch.allclose(logits(texts[:3]), whole[:3], atol=1e-5)
+    changed = logits([*texts[:3], "Egypt."])
+    assert torch.allclose(changed[:3], whole[:3], atol=1e-5)
+    assert not torch.allclose(logits(["Chad met Spain.", *texts[1:]])[1], whole[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["Bert", "MPNet", "Roberta", "XLMRoberta", "Electra", "Albert", "DebertaV2", "ModernBert"]
+)
+def test_encoders_of_many_kinds_are_told_what_to_see(name: str) -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    config = getattr(transformers, f"{name}Config")(vocab_size=50, embedding_size=16, **sizes, **special)
+    check_masking(transformers.AutoModel.from_config(config))
+
+
+def test_an_encoder_that_sees_all_is_refused() -> None:
+    config = transformers.FNetConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, intermediate_size=32)
+    with pytest.raises(StanceError, match="this encoder"):
+        check_masking(transformers.AutoModel.from_config(config))
 
 
 def test_frozen_parts_do_not_learn(tiny_encoder: Path) -> None:
@@ -387,16 +446,6 @@ def test_a_smaller_vocabulary_keeps_the_meaning_of_its_tokens(tiny_encoder: Path
         assert torch.equal(after[number], before[tokenizer.token_to_id(token)])
     with pytest.raises(StanceError, match="the training data alone use"):
         prune_vocabulary(encoder, smaller, 20, [text])
-
-
-def test_recombined_sentences_join_a_beginning_and_an_end() -> None:
-    made = recombine(
-        [Sentence("A one, b one.", "before one"), Sentence("A two, b two."), Sentence("Undivided.")], 20, seed=1
-    )
-    assert {s.text for s in made} == {"A one, b one.", "A one, b two.", "A two, b one.", "A two, b two."}
-    assert {s.context for s in made if s.text.startswith("A one")} == {"before one"}
-    assert made == recombine([Sentence("A one, b one.", "before one"), Sentence("A two, b two.")], 20, seed=1)
-    assert recombine([Sentence("Undivided.")], 20, seed=1) == []
 
 
 def test_an_altered_graph_is_refused(tiny_transformer: Path, tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def render_page(articles: Sequence[ArticleStance]) -> str:
     )
     templates.filters["visible"] = visible
     holders = by_holder(articles)
-    number_of: dict[str | None, int] = {mention: number for number, holder in enumerate(holders) for mention in holder.mentions}
+    number_of: dict[str | None, int] = {
+        mention: number for number, holder in enumerate(holders) for mention in holder.mentions
+    }
     number_of[None] = next((number for number, holder in enumerate(holders) if holder.holder is None), -1)
     return templates.get_template("page.html.jinja").render(
         target=articles[0].target,

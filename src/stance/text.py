@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import sentencex
-
 from stance.schema import Sentence
 
 LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
@@ -50,6 +48,8 @@ def split_sentences(text: str, *, doc: str = "") -> list[Sentence]:
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
+    import sentencex  # which predicting sentences does without
+
     for first, last in _paragraphs(text):
         # One character for another, so that the offsets stay.
         paragraph = UNENCODABLE.sub("\ufffd", re.sub(r"\s", " ", text[first:last]))

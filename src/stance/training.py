@@ -146,8 +146,8 @@ def export_folder(
     check_replaceable(out, marker=MODEL_FILE)
     description = read_description(Path(folder))
     model = load(folder)
-    classifier = load_classifier(Path(folder), model.task)
     inputs = cast("OnnxModel", model).inputs
+    classifier = load_classifier(Path(folder), model.task, inputs.settings.context)
     served = export(classifier, inputs, sentences(validation_split), list(validation_split["label"]), task=model.task)
     info = {name: description[name] for name in ("settings", "seed", "training_data")}
     return _save(served, out, info, validation_split)

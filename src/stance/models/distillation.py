@@ -1,48 +1,19 @@
-"""Making a small model of a large one: recombined sentences, a teacher's labels, fewer layers, a smaller vocabulary."""
+"""Making a small encoder of a large one: fewer layers, a smaller vocabulary."""
 
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import cast
 
-import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer
 from torch import nn
 
 from stance.models.encoders import layer_stack
-from stance.schema import Sentence, StanceError
-
-# Where one clause ends and the next begins.
-CLAUSE = re.compile(r"(?<=[,;:–—])\s+|\s+(?=(?:but|and|while|although|because|if|unless|until|after|before)\b)")
-
-
-def recombine(sentences: Sequence[Sentence], count: int, *, seed: int) -> list[Sentence]:
-    """New sentences for a teacher to label: the beginning of one, the end of another, the context of either.
-
-    Args:
-        sentences: what they are made of.
-        count: how many to make.
-        seed: governs what is drawn.
-
-    Returns:
-        `count` sentences, or none if no sentence has two clauses.
-    """
-    divisible = [(parts, s.context) for s in sentences if len(parts := CLAUSE.split(s.text)) > 1]
-    if not divisible:
-        return []
-    rng = np.random.default_rng(seed)
-    made = []
-    for first, second, share in zip(*rng.integers(len(divisible), size=(2, count)), rng.random(count), strict=True):
-        (beginning, context), (end, _) = divisible[first], divisible[second]
-        cut = 1 + int(share * (len(beginning) - 1))
-        text = " ".join([*beginning[:cut], *end[max(1, len(end) - cut) :]])
-        made.append(Sentence(text, context))
-    return made
+from stance.schema import StanceError
 
 
 def thin(encoder: transformers.PreTrainedModel, layers: int) -> None:

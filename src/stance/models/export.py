@@ -40,14 +40,10 @@ class Served(torch.nn.Module):
         self.classifier = classifier
 
     def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        sentence_mask: torch.Tensor,
-        token_type_ids: torch.Tensor,
+        self, input_ids: torch.Tensor, segments: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`logits` and `holder_logits`, see `Classifier.forward`."""
-        found = self.classifier(input_ids, attention_mask, sentence_mask, token_type_ids)
+        found = self.classifier(input_ids, segments, targets)
         return found["logits"], found["holder_logits"]
 
 
@@ -102,8 +98,10 @@ def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sen
     """The classifier's logits by torch, shape (sentences, labels)."""
     logits = np.empty((len(sentences), classifier.stance_head.out_features))
     with torch.inference_mode():
-        for rows, arrays in inputs.batches(inputs.encode(sentences)):
-            logits[rows] = classifier(**{name: torch.from_numpy(a) for name, a in arrays.items()})["logits"].numpy()
+        for windows, arrays in inputs.batches(inputs.windows(sentences)):
+            found = classifier(**{name: torch.from_numpy(a) for name, a in arrays.items()})["logits"].numpy()
+            for i, window in enumerate(windows):
+                logits[window.rows] = found[i, : len(window.rows)]
     return logits
 
 
@@ -128,9 +126,12 @@ def calibrate(logits: NDArray[np.float64], labels: Sequence[int]) -> Calibration
 
 
 def _to_onnx(classifier: Classifier, inputs: Inputs, file: Path) -> None:
-    example = inputs.arrays(inputs.encode([Sentence("A sentence.", "Before it."), Sentence("Another sentence.")]))
-    names = ["input_ids", "attention_mask", "sentence_mask", "token_type_ids"]
-    sentences, tokens = torch.export.Dim("sentences", min=1), torch.export.Dim("tokens", min=2)
+    # Two windows of two sentences, as dimensions of size 1 would be taken to be fixed.
+    pair = [Sentence("A sentence."), Sentence("The next one.", "A sentence.")]
+    example = inputs.arrays(inputs.windows(pair if inputs.settings.context else pair[:1]) * 2)
+    names = ["input_ids", "segments", "targets"]
+    windows, tokens = torch.export.Dim("windows", min=1), torch.export.Dim("tokens", min=2)
+    targets = {1: torch.export.Dim("targets", min=1)} if inputs.settings.context else {}
     # The plain attention exports to fewer nodes than the fused one.
     classifier.encoder.set_attn_implementation("eager")
     with _quietly():
@@ -139,7 +140,7 @@ def _to_onnx(classifier: Classifier, inputs: Inputs, file: Path) -> None:
             tuple(torch.from_numpy(example[name]) for name in names),
             input_names=names,
             output_names=["logits", "holder_logits"],
-            dynamic_shapes=tuple({0: sentences, 1: tokens} for _ in names),
+            dynamic_shapes=({0: windows, 1: tokens}, {0: windows, 1: tokens}, {0: windows, **targets}),
             verbose=False,
         )
     program.save(str(file), external_data=False)  # type: ignore[union-attr]  # None only with dynamo=False

@@ -1,9 +1,10 @@
-"""Whose stance it is: the holder's name as a span of the sentence or of the context before it."""
+"""Whose stance it is: the holder's name as a span of the sentence or of those before it."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 AUTHOR = "author"
 WORD = re.compile(r"\w+")
@@ -14,24 +15,22 @@ SLACK = 2
 ENOUGH = 0.5
 
 
-def locate(holder: str, text: str, context: str) -> tuple[bool, int, int] | None:
-    """Where a holder is named: literally in the text, else literally in the context, else about so in either.
+def locate(holder: str, texts: Sequence[str]) -> tuple[int, int, int] | None:
+    """Where a holder is named: literally in the nearest text, else about so.
 
     Args:
         holder: as annotated, which may differ a little from what the text says ("deputy foreign minister" for "deputy
             minister for foreign affairs").
-        text: the sentence.
-        context: what was read before it.
+        texts: the sentence, the one before it, the one before that …
 
     Returns:
-        Whether it is in the text (else in the context), and the offsets of its first character and behind its last;
-        None where it is in neither. The first mention in the text counts, and the last one in the context.
+        The number of the text, and the offsets there of the name's first character and behind its last; None where it
+        is in none. The first mention in the sentence counts, and the last one in those before.
     """
     for find in (_literally, _about):
-        if found := find(holder, text):
-            return True, *found[0]
-        if found := find(holder, context):
-            return False, *found[-1]
+        for number, text in enumerate(texts):
+            if found := find(holder, text):
+                return number, *found[-1 if number else 0]
     return None
 
 

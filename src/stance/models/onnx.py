@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from stance.models import BATCH_SIZE, batches
 from stance.models.holder import AUTHOR, locate
@@ -21,8 +21,8 @@ from stance.schema import Attribution, Sentence, TaskSpec, TruncationWarning
 ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 INPUTS_FILE = "inputs.json"
-# Sentences run together, at most: beyond that, larger batches are no faster on a CPU.
-BATCH = 16
+# Tokens run together, about: with more, batches are no faster on a CPU.
+BATCH_TOKENS = 640
 # Tokens in a holder's name, at most.
 LONGEST_HOLDER = 16
 # What `explain` weighs: a word, with what an apostrophe or a hyphen joins to it.
@@ -31,10 +31,10 @@ WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
 
 @dataclass(frozen=True)
 class InputSettings:
-    """How a sentence with its context becomes the encoder's input.
+    """How sentences with their contexts become the encoder's input.
 
     Args:
-        context: how many of the preceding sentences are read.
+        context: how many of the preceding sentences a sentence sees.
         max_length: longest input in tokens; what is cut is context first, from its beginning.
     """
 
@@ -42,10 +42,65 @@ class InputSettings:
     max_length: int
 
 
-class Inputs:
-    """Sentences with their contexts as token ids.
+@dataclass(frozen=True)
+class Unit:
+    """One sentence as the encoder reads it, also one of the context.
 
-    The context is the first segment and the sentence the second; without context the sentence is the only one.
+    Args:
+        text: the sentence.
+        ids: its token ids, with special tokens at both ends.
+        cut: whether it was too long and lost its end.
+    """
+
+    text: str
+    ids: list[int]
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Sentences of which each is preceded by the one before it.
+
+    Args:
+        context: what precedes the first, as far as it is read.
+        rows: where they stand among all sentences.
+        units: the sentences.
+    """
+
+    context: list[Unit]
+    rows: list[int]
+    units: list[Unit]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One input of the encoder: sentences in a row, which share the work of reading one another's context.
+
+    Args:
+        units: the sentences; the first of them may be context alone.
+        rows: where those that are to be classified, the last ones, stand among all sentences.
+    """
+
+    units: list[Unit]
+    rows: list[int]
+
+    @property
+    def length(self) -> int:
+        """In tokens."""
+        return sum(len(unit.ids) for unit in self.units)
+
+    @property
+    def first(self) -> int:
+        """The number of the first unit to be classified."""
+        return len(self.units) - len(self.rows)
+
+
+class Inputs:
+    """Sentences with their contexts as the encoder's inputs.
+
+    Each sentence, with special tokens at both ends, sees itself and those before it, and none behind it: so that what
+    is computed of a sentence serves the next ones as context, and reading an article costs little more than reading its
+    sentences one by one.
 
     Args:
         tokenizer: of the encoder; its padding and truncation are switched off.
@@ -60,126 +115,155 @@ class Inputs:
         self.pad_id: int = next(
             (i for token in ("[PAD]", "<pad>") if (i := tokenizer.token_to_id(token)) is not None), 0
         )
-        # Special tokens by the tokenizer's own template: those of a pair, and those that follow the last segment.
-        self._special = tokenizer.num_special_tokens_to_add(is_pair=True)
-        word = tokenizer.encode("a", add_special_tokens=False)
-        self._closing = len(tokenizer.post_process(word).ids) - len(word.ids) - 1
+        special = tokenizer.encode("a").special_tokens_mask
+        self._opening, self._closing = special.index(0), special[::-1].index(0)
 
-    def encode(self, sentences: Sequence[Sentence]) -> list[Encoded]:
-        """Encode sentences, whose `context` is a preceding sentence a line."""
-        texts = self.tokenizer.encode_batch_fast([s.text for s in sentences], add_special_tokens=False)
-        contexts = [self._last(s.context) for s in sentences]
-        before = iter(self.tokenizer.encode_batch_fast([c for c in contexts if c], add_special_tokens=False))
-        return [self._pair(text, next(before) if c else None) for text, c in zip(texts, contexts, strict=True)]
+    def windows(self, sentences: Sequence[Sentence]) -> list[Window]:
+        """Inputs that classify all sentences, each once, with as much of its context as is read."""
+        return [window for chain in self.chains(sentences) for window in self.pack(chain)]
 
-    def holder_tokens(self, sentence: Sentence) -> tuple[int, int] | None:
-        """The first and the last of the tokens that name a sentence's holder.
+    def chains(self, sentences: Sequence[Sentence]) -> list[Chain]:
+        """Sentences grouped by whose context the one before is; `Sentence.context` is a preceding sentence a line."""
+        found: list[tuple[list[str], list[int]]] = []
+        before: list[str] | None = None
+        for row, sentence in enumerate(sentences):
+            lines = self._lines(sentence.context)
+            if lines and lines == before:
+                found[-1][1].append(row)
+            else:
+                found.append((lines, [row]))
+            before = [*lines, " ".join(sentence.text.split())][-self.settings.context :]
+        texts = [text for lines, rows in found for text in [*lines, *(sentences[row].text for row in rows)]]
+        units = iter(self._units(texts))
+        return [Chain([next(units) for _ in lines], rows, [next(units) for _ in rows]) for lines, rows in found]
 
-        The first special token stands for the author. None if there is no holder, or the input does not name it.
+    def pack(self, chain: Chain, cuts: Collection[int] = ()) -> Iterator[Window]:
+        """Inputs that classify the sentences of a chain.
+
+        Args:
+            chain: the sentences.
+            cuts: numbers of sentences in the chain that are not to see what is before them, nor are those behind.
         """
-        if sentence.holder in ("", AUTHOR):
-            return (0, 0) if sentence.holder else None
-        place = locate(sentence.holder, sentence.text, self._last(sentence.context))
-        if place is None:
-            return None
-        in_text, start, end = place
-        named = [
-            i
-            for i, token in enumerate(self._places(sentence))
-            if token is not None and token[0] == in_text and token[1] < end and token[2] > start
-        ]
-        return (named[0], named[-1]) if named else None
+        units = chain.context + chain.units
+        window = Window([], [])
+        earliest = 0
+        for number, row in enumerate(chain.rows):
+            place = len(chain.context) + number
+            if number in cuts:
+                earliest = place
+            if not window.rows or number in cuts or window.length + len(units[place].ids) > self.settings.max_length:
+                if window.rows:
+                    yield window
+                seen = units[max(earliest, place - self.settings.context) : place]
+                window = Window(self._fitting(seen, self.settings.max_length - len(units[place].ids)), [])
+            window.units.append(units[place])
+            window.rows.append(row)
+        yield window
 
-    def named(self, sentence: Sentence, first: int, last: int) -> str:
-        """The text of the tokens from the first to the last, or the author if they are special."""
-        places = [place for place in self._places(sentence)[first : last + 1] if place is not None]
-        if not places:
-            return AUTHOR
-        in_text = places[-1][0]
-        offsets = [place[1:] for place in places if place[0] == in_text]
-        return (sentence.text if in_text else self._last(sentence.context))[offsets[0][0] : offsets[-1][1]]
+    def _fitting(self, context: Sequence[Unit], room: int) -> list[Unit]:
+        """The end of a context that is at most so many tokens long."""
+        kept: list[Unit] = []
+        for unit in reversed(context):
+            if len(unit.ids) > room:
+                begin = self._opening + len(unit.ids) - room
+                if begin < len(unit.ids) - self._closing:
+                    kept.append(replace(unit, ids=unit.ids[: self._opening] + unit.ids[begin:]))
+                break
+            kept.append(unit)
+            room -= len(unit.ids)
+        return kept[::-1]
 
-    def _places(self, sentence: Sentence) -> list[tuple[bool, int, int] | None]:
-        """Of each token whether it is of the text, not the context, and its offsets there; None if it is special."""
-        encode, context = self.tokenizer.encode, self._last(sentence.context)
-        text = encode(sentence.text, add_special_tokens=False)
-        pair = self._joined(text, encode(context, add_special_tokens=False) if context else None)
-        # Encoding.sequence_ids would say it, but not after every post-processor.
-        start = len(pair.ids) - len(text.ids) - self._closing
-        return [
-            None if special else (i >= start, *offsets)
-            for i, (special, offsets) in enumerate(zip(pair.special_tokens_mask, pair.offsets, strict=True))
-        ]
+    def _lines(self, context: str) -> list[str]:
+        lines = [" ".join(line.split()) for line in context.splitlines() if line.strip()]
+        return lines[-self.settings.context :] if self.settings.context else []
 
-    def _last(self, context: str) -> str:
-        lines = [line for line in context.splitlines() if line.strip()]
-        return " ".join(lines[-self.settings.context :]) if self.settings.context else ""
+    def _units(self, texts: Sequence[str]) -> Iterator[Unit]:
+        longest = self.settings.max_length
+        for text, encoding in zip(texts, self.tokenizer.encode_batch_fast(list(texts)), strict=True):
+            ids = encoding.ids
+            cut = len(ids) > longest
+            yield Unit(text, [*ids[: longest - self._closing], *ids[len(ids) - self._closing :]] if cut else ids, cut)
 
-    def _pair(self, text: Encoding, context: Encoding | None) -> Encoded:
-        whole = len(text.ids)
-        pair = self._joined(text, context)
-        return Encoded(pair.ids, pair.type_ids, len(pair.ids) - len(text.ids) - self._closing, len(text.ids) < whole)
-
-    def _joined(self, text: Encoding, context: Encoding | None) -> Encoding:
-        """Context and text with special tokens, cut to the longest input, the text in place."""
-        room = self.settings.max_length - self._special
-        if len(text.ids) > room:
-            text.truncate(room)
-        room -= len(text.ids)
-        if context is None or not room:
-            return self.tokenizer.post_process(text)
-        if len(context.ids) > room:
-            context.truncate(room, direction="left")
-        return self.tokenizer.post_process(context, text)
-
-    def arrays(self, encoded: Sequence[Encoded], *, multiple: int = 1) -> dict[str, NDArray[np.int64]]:
+    def arrays(self, windows: Sequence[Window], *, multiple: int = 1) -> dict[str, NDArray[np.int64]]:
         """Pad to one length.
 
         Args:
-            encoded: the sentences.
+            windows: the inputs.
             multiple: what the length is a multiple of.
 
         Returns:
-            Arrays of shape (sentences, tokens): `input_ids`, `token_type_ids`, `attention_mask` (1 where there is a
-            token) and `sentence_mask` (1 where it is of the sentence, or closes it, not of its context).
+            `input_ids` and `segments`, shape (windows, tokens): the ids, and the number of the unit that each token is
+            of, -1 for padding; `targets`, shape (windows, sentences): the numbers of the units to classify, -2 where a
+            window has fewer.
         """
-        longest = max(len(e.ids) for e in encoded)
-        shape = (len(encoded), -(-longest // multiple) * multiple)
+        longest = max(window.length for window in windows)
+        shape = (len(windows), -(-longest // multiple) * multiple)
         arrays: dict[str, NDArray[np.int64]] = {
-            name: np.zeros(shape, np.int64) for name in ("token_type_ids", "attention_mask", "sentence_mask")
+            "input_ids": np.full(shape, self.pad_id, np.int64),
+            "segments": np.full(shape, -1, np.int64),
+            "targets": np.full((len(windows), max(len(window.rows) for window in windows)), -2, np.int64),
         }
-        arrays["input_ids"] = np.full(shape, self.pad_id, np.int64)
-        for row, e in enumerate(encoded):
-            end = len(e.ids)
-            arrays["input_ids"][row, :end] = e.ids
-            arrays["token_type_ids"][row, :end] = e.type_ids
-            arrays["attention_mask"][row, :end] = 1
-            arrays["sentence_mask"][row, e.start : end] = 1
+        for i, window in enumerate(windows):
+            arrays["input_ids"][i, : window.length] = [number for unit in window.units for number in unit.ids]
+            lengths = [len(unit.ids) for unit in window.units]
+            arrays["segments"][i, : window.length] = np.repeat(np.arange(len(lengths)), lengths)
+            arrays["targets"][i, : len(window.rows)] = np.arange(window.first, len(window.units))
         return arrays
 
-    def batches(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], dict[str, NDArray[np.int64]]]]:
-        """Sentences of about the same length together: where they stand in `encoded`, and their arrays."""
-        by_length = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-        for start in range(0, len(by_length), BATCH):
-            rows = by_length[start : start + BATCH]
-            yield rows, self.arrays([encoded[i] for i in rows])
+    def batches(self, windows: Sequence[Window]) -> Iterator[tuple[list[Window], dict[str, NDArray[np.int64]]]]:
+        """Inputs of about the same length together, with their arrays."""
+        batch: list[Window] = []
+        for window in sorted(windows, key=lambda window: window.length):
+            if batch and window.length * (len(batch) + 1) > BATCH_TOKENS:
+                yield batch, self.arrays(batch)
+                batch = []
+            batch.append(window)
+        if batch:
+            yield batch, self.arrays(batch)
 
+    def holder_tokens(self, window: Window, target: int, holder: str) -> tuple[int, int] | None:
+        """The first and the last of the tokens that name a holder.
 
-@dataclass(frozen=True)
-class Encoded:
-    """One encoded sentence.
+        Args:
+            window: the input.
+            target: the number of the unit whose holder it is; its first token stands for the author.
+            holder: the name as annotated, or "author"; empty if there is none.
 
-    Args:
-        ids: token ids, context and special tokens included.
-        type_ids: the segment of each.
-        start: where the sentence itself begins.
-        cut: whether the sentence was too long and lost its end.
-    """
+        Returns:
+            Their places in the window; None if there is no holder, or what the unit sees does not name it.
+        """
+        starts = np.cumsum([0, *(len(unit.ids) for unit in window.units)]).tolist()
+        if holder in ("", AUTHOR):
+            return (starts[target], starts[target]) if holder else None
+        seen = window.units[max(0, target - self.settings.context) : target + 1][::-1]
+        place = locate(holder, [unit.text for unit in seen])
+        if place is None:
+            return None
+        distance, start, end = place
+        places = self._places(seen[distance])
+        named = [i for i, token in enumerate(places) if token is not None and token[0] < end and token[1] > start]
+        return (starts[target - distance] + named[0], starts[target - distance] + named[-1]) if named else None
 
-    ids: list[int]
-    type_ids: list[int]
-    start: int
-    cut: bool
+    def named(self, window: Window, first: int, last: int) -> str:
+        """The text of the tokens from the first to the last, or "author" if the last is a special one."""
+        for unit in window.units:
+            if last < len(unit.ids):
+                places = [place for place in self._places(unit)[max(first, 0) : last + 1] if place is not None]
+                return unit.text[places[0][0] : places[-1][1]] if places else AUTHOR
+            first, last = first - len(unit.ids), last - len(unit.ids)
+        raise IndexError(last)
+
+    def _places(self, unit: Unit) -> list[tuple[int, int] | None]:
+        """Of each token of a unit the offsets in its text; None for special ones."""
+        encoding = self.tokenizer.encode(unit.text)
+        places = [
+            None if special else offsets
+            for special, offsets in zip(encoding.special_tokens_mask, encoding.offsets, strict=True)
+        ]
+        if unit.cut:
+            return [*places[: len(unit.ids) - self._closing], *[None] * self._closing]
+        # Of a context that was cut, the beginning is gone.
+        return places[: self._opening] + places[self._opening + len(places) - len(unit.ids) :]
 
 
 @dataclass(frozen=True)
@@ -208,7 +292,7 @@ class OnnxModel:
     """A trained transformer as it is served.
 
     Args:
-        graph: the ONNX model, from arrays as `Inputs.arrays` gives them to logits of shape (sentences, labels).
+        graph: the ONNX model, from arrays as `Inputs.arrays` gives them to what `Classifier.forward` gives.
         inputs: its tokenizer and settings.
         calibration: from its logits to probabilities.
         task: the labels, in the order of the logits.
@@ -227,7 +311,6 @@ class OnnxModel:
         self.inputs = inputs
         self.calibration = calibration
         self.task = task
-        self._names = [node.name for node in self.session.get_inputs()]
 
     def predict_proba(
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
@@ -239,37 +322,39 @@ class OnnxModel:
         self, sentences: Sequence[Sentence], *, batch_size: int = BATCH_SIZE, progress: bool = False
     ) -> tuple[NDArray[np.float64], list[str | None]]:
         """See `StanceModel`; warns as `predict_proba`."""
-        logits, places = self._run(sentences, batch_size, progress)
+        probabilities = np.empty((len(sentences), len(self.task.labels)))
+        holders: list[str | None] = [None] * len(sentences)
         stances = [self.task.labels.index(label) for label in self.task.stance_labels]
-        probabilities = self.calibration(logits)
-        holders = [
-            self.inputs.named(sentence, *place) if best in stances and place is not None else None
-            for sentence, best, place in zip(sentences, probabilities.argmax(axis=1), places, strict=True)
-        ]
+        for part, logits, spans in self._run(sentences, batch_size, progress):
+            probabilities[part] = self.calibration(logits)
+            for row in np.flatnonzero(np.isin(probabilities[part].argmax(axis=1), stances)).tolist():
+                window, of_tokens = spans[row]
+                holders[part.start + row] = self.inputs.named(window, *best_span(of_tokens))
         return probabilities, holders
 
     def logits(self, sentences: Sequence[Sentence], *, progress: bool = False) -> NDArray[np.float64]:
         """What the graph says of the stances, shape (sentences, labels)."""
-        return self._run(sentences, BATCH_SIZE, progress)[0]
+        parts = [logits for _, logits, _ in self._run(sentences, BATCH_SIZE, progress)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.task.labels)))
 
     def _run(
         self, sentences: Sequence[Sentence], batch_size: int, progress: bool
-    ) -> tuple[NDArray[np.float64], list[tuple[int, int] | None]]:
-        """Logits of the stances, and the holders' first and last tokens, which are None if the model finds none."""
-        logits = np.empty((len(sentences), len(self.task.labels)))
-        places: list[tuple[int, int] | None] = [None] * len(sentences)
+    ) -> Iterator[tuple[slice, NDArray[np.float64], list[tuple[Window, NDArray[np.float32]]]]]:
+        """For each part of the sentences, their logits, and their windows with each token's holder logits."""
         cut = 0
-        for batch in batches(len(sentences), batch_size, progress):
-            encoded = self.inputs.encode(sentences[batch])
-            cut += sum(e.cut for e in encoded)
-            for rows, arrays in self.inputs.batches(encoded):
-                found = self.session.run(None, {name: arrays[name] for name in self._names})
-                logits[[batch.start + i for i in rows]] = found[0]
-                for i, of_tokens in zip(rows, found[1], strict=True) if len(found) > 1 else ():
-                    places[batch.start + i] = best_span(of_tokens[: len(encoded[i].ids)])
+        for part in batches(len(sentences), batch_size, progress):
+            windows = self.inputs.windows(sentences[part])
+            cut += sum(unit.cut for window in windows for unit in window.units[window.first :])
+            found = {}
+            for batch, arrays in self.inputs.batches(windows):
+                logits, holder_logits = self.session.run(["logits", "holder_logits"], arrays)
+                for i, window in enumerate(batch):
+                    for j, row in enumerate(window.rows):
+                        found[row] = logits[i, j], (window, holder_logits[i, j, : window.length])
+            rows = [found[row] for row in range(len(found))]
+            yield part, np.array([logits for logits, _ in rows], np.float64), [spans for _, spans in rows]
         if cut:
-            warnings.warn(TruncationWarning(cut, self.inputs.settings.max_length), stacklevel=4)
-        return logits, places
+            warnings.warn(TruncationWarning(cut, self.inputs.settings.max_length), stacklevel=5)
 
     def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
         """Each sentence's words: the weight of each is how far the label's probability falls without it.

@@ -46,19 +46,18 @@ class TransformerSettings:
 
     Args:
         encoder: `minilm`, `mpnet`, a Hub id, or a folder.
-        context: how many of the preceding sentences are read before the sentence; 0 for none.
-        context_dropout: how often a training sentence is shown without its context, 0 to 1.
+        context: how many of the preceding sentences a sentence sees; 0 for none.
+        context_dropout: how often a training sentence, with those behind it, is cut off from those before, 0 to 1.
         max_length: longest input in tokens; context is cut first.
         epochs: passes over the training data, at most.
         patience: epochs without a better validation score after which training stops.
-        batch_size: sentences per step and device.
+        batch_size: sentences per step and device, about.
         learning_rate: peak of AdamW's learning rate; it rises over a tenth of the steps and falls linearly.
         class_weights: whether labels weigh inversely to their frequency; without, rare ones are predicted less often.
         label_smoothing: part of each label's probability that is spread over all labels, 0 to below 1.
         freeze_embeddings: whether the encoder's embeddings stay as they were pretrained.
         frozen_layers: how many of the encoder's lowest layers stay as they were pretrained.
         teacher: a model folder whose probabilities are learned instead of the labels.
-        recombined: sentences to make of the training sentences for the teacher to label, for each of these.
         layers: keep only so many of the encoder's layers, the lowest; 0 keeps all.
         vocabulary: keep only so many tokens of the encoder's vocabulary; 0 keeps all.
 
@@ -67,9 +66,9 @@ class TransformerSettings:
     """
 
     encoder: str = "minilm"
-    context: int = 2
-    context_dropout: float = 0.5
-    max_length: int = 128
+    context: int = 3
+    context_dropout: float = 0.2
+    max_length: int = 256
     epochs: int = 4
     patience: int = 2
     batch_size: int = 32
@@ -79,18 +78,15 @@ class TransformerSettings:
     freeze_embeddings: bool = True
     frozen_layers: int = 0
     teacher: str | None = None
-    recombined: float = 0.0
     layers: int = 0
     vocabulary: int = 0
 
     def __post_init__(self) -> None:
         least = {"context": 0, "max_length": 16, "epochs": 1, "patience": 1, "batch_size": 1}
-        least |= {"frozen_layers": 0, "recombined": 0, "layers": 0, "vocabulary": 0}
+        least |= {"frozen_layers": 0, "layers": 0, "vocabulary": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise StanceError(f"model.{name} must be at least {value}, not {getattr(self, name)}")
-        if self.recombined and not self.teacher:
-            raise StanceError("model.recombined needs model.teacher: recombined sentences have no labels of their own")
         if not 0 <= self.context_dropout <= 1:
             raise StanceError(f"model.context_dropout must be from 0 to 1, not {self.context_dropout}")
         if not 0 <= self.label_smoothing < 1:

@@ -8,7 +8,7 @@ import logging
 import math
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from sklearn.metrics import f1_score
 
 from stance.atomic import whole_file
 from stance.models import StanceModel
-from stance.models.encoders import freeze, load_encoder, without_pooler
+from stance.models.encoders import NEVER, check_masking, freeze, hidden_states, load_encoder, without_pooler
 from stance.models.folder import MODEL_FILE, file_sha256, load_model
 from stance.models.settings import TransformerSettings
 from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
@@ -30,11 +30,10 @@ try:
     from safetensors.torch import load_file, save
     from torch import nn
     from transformers import AutoConfig, AutoModel, PrinterCallback, Trainer, TrainingArguments
-    from transformers.trainer_pt_utils import get_length_grouped_indices
     from transformers.trainer_utils import get_last_checkpoint
 
-    from stance.models.distillation import prune_vocabulary, recombine, thin
-    from stance.models.onnx import Encoded, Inputs, InputSettings, OnnxModel
+    from stance.models.distillation import prune_vocabulary, thin
+    from stance.models.onnx import Inputs, InputSettings, OnnxModel, Window
 except ImportError as error:
     raise MissingExtraError("training a transformer", "transformer") from error
 
@@ -47,28 +46,32 @@ SOFT_LABELS_FILE = "soft_labels.json"
 DROPOUT = 0.1
 WARMUP = 0.1
 WEIGHT_DECAY = 0.01
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 16
 CHECKPOINTS_PER_EPOCH = 10
 # Padded lengths are multiples of this, so that few distinct shapes occur.
 WIDTH = 8
-# The logit of padding, which no holder is named by; float16 still holds it.
-NEVER = -1e4
+# Out of the sentences of so many batches, those of about one length make a batch.
+SORTED_BATCHES = 50
 # What the holder's loss counts beside the stance's.
 HOLDER_WEIGHT = 0.25
-HEADS = ("stance_head", "holder_head")
+# Of the vectors whose product finds the holder.
+HOLDER_WIDTH = 64
+HEADS = ("stance_head", "holder_sentence", "holder_token")
 IGNORED = -100  # the label of what has none, by torch's convention
 
 
 class Classifier(nn.Module):
-    """An encoder and two heads: the sentence's stance, and whose stance it is.
+    """An encoder and two heads: each sentence's stance, and whose stance it is.
 
-    The stance is read from the mean over the sentence's own tokens. The holder is a span of the input, marked by its
-    first and its last token, as answers are in extractive question answering (Devlin et al. 2019); the first special
-    token stands for the author.
+    The stance is read from the mean over the sentence's tokens. The holder is a span of the sentence or of those before
+    it, marked by its first and its last token, as answers are in extractive question answering (Devlin et al. 2019), by
+    the product of the sentence's vector with each token's, both made smaller; the sentence's first token stands for the
+    author.
 
     Args:
         encoder: a pretrained encoder of transformers.
         labels: how many labels there are.
+        context: how many of the preceding sentences a sentence sees.
         class_weights: a weight of the loss per label; without them, all weigh the same.
         label_smoothing: see `TransformerSettings`.
     """
@@ -77,25 +80,27 @@ class Classifier(nn.Module):
         self,
         encoder: transformers.PreTrainedModel,
         labels: int,
+        context: int,
         class_weights: torch.Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.context = context
         self.dropout = nn.Dropout(DROPOUT)
-        self.stance_head = nn.Linear(encoder.config.hidden_size, labels)
-        self.holder_head = nn.Linear(encoder.config.hidden_size, 2)
+        width = encoder.config.hidden_size
+        self.stance_head = nn.Linear(width, labels)
+        self.holder_sentence = nn.Linear(width, 2 * HOLDER_WIDTH)
+        self.holder_token = nn.Linear(width, 2 * HOLDER_WIDTH)
         self.class_weights: torch.Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing = label_smoothing
-        self.has_segments = getattr(encoder.config, "type_vocab_size", 0) > 1
 
     def forward(
         self,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        sentence_mask: torch.Tensor,
-        token_type_ids: torch.Tensor,
+        segments: torch.Tensor,
+        targets: torch.Tensor,
         labels: torch.Tensor | None = None,
         soft_labels: torch.Tensor | None = None,
         holders: torch.Tensor | None = None,
@@ -103,38 +108,47 @@ class Classifier(nn.Module):
         """Logits, and the loss where labels are given; inputs as `Inputs.arrays`.
 
         Args:
-            input_ids: shape (sentences, tokens), as the other inputs.
-            attention_mask: see there.
-            sentence_mask: see there.
-            token_type_ids: see there.
-            labels: shape (sentences,).
-            soft_labels: probabilities of shape (sentences, labels), which take precedence.
-            holders: first and last token of each holder, shape (sentences, 2); `IGNORED` where there is none.
+            input_ids: shape (windows, tokens).
+            segments: likewise.
+            targets: shape (windows, sentences).
+            labels: likewise; `IGNORED` where a window has fewer sentences.
+            soft_labels: probabilities of shape (windows, sentences, labels), which take precedence.
+            holders: first and last token of each holder, shape (windows, sentences, 2); `IGNORED` where there is none.
 
         Returns:
-            `logits` of shape (sentences, labels); `holder_logits` of shape (sentences, tokens, 2), of being the first
-            and the last token of the holder; and `loss`.
+            `logits` of shape (windows, sentences, labels); `holder_logits` of shape (windows, sentences, tokens, 2), of
+            being the first and the last token of the holder; and `loss`.
         """
-        segments = {"token_type_ids": token_type_ids} if self.has_segments else {}
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
-        mask = sentence_mask.unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * mask).sum(1) / mask.sum(1)
+        hidden = hidden_states(self.encoder, input_ids, self._sees(segments, segments))
+        own = (segments.unsqueeze(1) == targets.unsqueeze(2)).to(hidden.dtype)
+        mean = own @ hidden / own.sum(2, keepdim=True).clamp(min=1)
         logits = self.stance_head(self.dropout(mean))
-        holder_logits = self.holder_head(hidden).masked_fill(attention_mask.unsqueeze(-1) == 0, NEVER)
+        ends = (*mean.shape[:2], 2, HOLDER_WIDTH), (*hidden.shape[:2], 2, HOLDER_WIDTH)
+        sentences = self.holder_sentence(mean).reshape(ends[0]).permute(0, 2, 1, 3)
+        tokens = self.holder_token(hidden).reshape(ends[1]).permute(0, 2, 3, 1)
+        products = (sentences @ tokens).permute(0, 2, 3, 1) / math.sqrt(HOLDER_WIDTH)
+        holder_logits = products.masked_fill(~self._sees(targets, segments).unsqueeze(3), NEVER)
         found = {"logits": logits, "holder_logits": holder_logits}
         if labels is None:
             return found
+        known = labels != IGNORED
         if soft_labels is None:
             loss = nn.functional.cross_entropy(
-                logits.float(), labels, weight=self.class_weights, label_smoothing=self.label_smoothing
+                logits[known].float(), labels[known], weight=self.class_weights, label_smoothing=self.label_smoothing
             )
         else:
-            loss = nn.functional.cross_entropy(logits.float(), soft_labels)
-        if holders is not None and (known := holders[:, 0] != IGNORED).any():
+            loss = nn.functional.cross_entropy(logits[known].float(), soft_labels[known])
+        if holders is not None:
             # Over the whole batch, so that a batch with few holders counts them no more than another does.
-            spans = nn.functional.cross_entropy(holder_logits[known].float(), holders[known], reduction="sum")
-            loss = loss + HOLDER_WEIGHT * spans / len(holders)
+            spans = holder_logits.float().transpose(2, 3).flatten(0, 2)
+            missed = nn.functional.cross_entropy(spans, holders.flatten(), ignore_index=IGNORED, reduction="sum")
+            loss = loss + HOLDER_WEIGHT * missed / known.sum()
         return {"loss": loss, **found}
+
+    def _sees(self, units: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
+        """Whether what is of one unit sees what is of another: shape (windows, len(units), len(segments))."""
+        distance = units.unsqueeze(2) - segments.unsqueeze(1)
+        return (distance >= 0) & (distance <= self.context) & (segments >= 0).unsqueeze(1)
 
 
 class TrainedTransformer(OnnxModel):
@@ -163,8 +177,13 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
     classifier.encoder.config.to_json_file(folder / CONFIG_FILE)
 
 
-def load_classifier(folder: Path, task: TaskSpec) -> Classifier:
+def load_classifier(folder: Path, task: TaskSpec, context: int) -> Classifier:
     """Read what `save_classifier` wrote.
+
+    Args:
+        folder: the model folder.
+        task: its labels.
+        context: how many of the preceding sentences a sentence sees.
 
     Raises:
         StanceError: if the folder holds only what is served, or no such files.
@@ -172,7 +191,7 @@ def load_classifier(folder: Path, task: TaskSpec) -> Classifier:
     try:
         weights = load_file(folder / WEIGHTS_FILE)
         encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
-        classifier = Classifier(without_pooler(encoder), len(task.labels))
+        classifier = Classifier(without_pooler(encoder), len(task.labels), context)
         for head in HEADS:
             names = [name for name in weights if name.startswith(f"{head}.")]
             getattr(classifier, head).load_state_dict({n.removeprefix(f"{head}."): weights.pop(n) for n in names})
@@ -186,18 +205,18 @@ def load_classifier(folder: Path, task: TaskSpec) -> Classifier:
 
 @dataclass(frozen=True)
 class Example:
-    """What a training step sees of one sentence.
+    """What a training step sees of one window.
 
     Args:
-        encoded: the sentence, with or without its context.
-        label: the number of its label.
-        holder: the first and the last token of the holder's name, if the input names it.
-        soft_labels: a teacher's probabilities, shape (labels,), which count instead of the label.
+        window: the sentences.
+        labels: the numbers of their labels, shape (sentences,).
+        holders: the first and the last token of each one's holder, shape (sentences, 2); `IGNORED` where none is named.
+        soft_labels: a teacher's probabilities, shape (sentences, labels), which count instead of the labels.
     """
 
-    encoded: Encoded
-    label: int
-    holder: tuple[int, int] | None = None
+    window: Window
+    labels: list[int]
+    holders: list[tuple[int, int]]
     soft_labels: NDArray[np.float64] | None = None
 
 
@@ -206,15 +225,18 @@ def without_context(sentences: Sequence[Sentence]) -> list[Sentence]:
     return [replace(sentence, context="") for sentence in sentences]
 
 
-class TrainingSentences(torch.utils.data.Dataset[Example]):
-    """Labelled sentences, each shown with or without its context, as drawn anew for each epoch.
+class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
+    """Labelled sentences in batches, whose contexts are cut off at random, anew for each epoch.
+
+    A batch holds windows of about the same length, with about as many sentences as any other.
 
     Args:
         inputs: how sentences become token ids.
         sentences: the sentences, with their contexts.
         labels: the number of each one's label.
-        context_dropout: the probability of being shown without context.
-        seed: governs, with the epoch, what is shown without.
+        batch_size: sentences in a batch, about.
+        context_dropout: the probability that a sentence, with those behind it, does not see what is before it.
+        seed: governs, with the epoch, what is cut off, and the batches.
         soft_labels: a teacher's probabilities, shape (2, sentences, labels): with context and without.
     """
 
@@ -223,70 +245,71 @@ class TrainingSentences(torch.utils.data.Dataset[Example]):
         inputs: Inputs,
         sentences: Sequence[Sentence],
         labels: Sequence[int],
+        batch_size: int,
         context_dropout: float,
         seed: int,
         soft_labels: NDArray[np.float64] | None = None,
     ) -> None:
-        variants = (sentences, without_context(sentences))
-        soft_of_variants = [[None] * len(labels)] * 2 if soft_labels is None else soft_labels
-        self.variants = [
-            [
-                Example(encoded, label, inputs.holder_tokens(sentence), probabilities)
-                for sentence, encoded, label, probabilities in zip(
-                    variant, inputs.encode(variant), labels, soft, strict=True
-                )
-            ]
-            for variant, soft in zip(variants, soft_of_variants, strict=True)
-        ]
+        self.inputs = inputs
+        self.chains = inputs.chains(sentences)
+        self.holders = [sentence.holder for sentence in sentences]
+        self.labels = labels
         self.context_dropout = context_dropout
         self.seed = seed
+        self.soft_labels = soft_labels
+        self.batch_size = batch_size
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw which sentences are shown without context."""
-        drawn = np.random.default_rng((self.seed, epoch)).random(len(self))
-        with_context, alone = self.variants
-        self.shown = [
-            alone[i] if dropped else with_context[i] for i, dropped in enumerate(drawn < self.context_dropout)
+        """Draw which contexts are cut off, and the batches; called by the Trainer, also when it resumes an epoch."""
+        rng = np.random.default_rng((self.seed, epoch))
+        examples = self.draw(rng)
+        # Of so many sentences at random, those of about one length go together.
+        several = self.batch_size * max(1, min(SORTED_BATCHES, len(self) // 4))
+        examples = [examples[i] for i in rng.permutation(len(examples))]
+        of_some = np.cumsum([len(example.labels) for example in examples]) // several
+        order = sorted(range(len(examples)), key=lambda i: (of_some[i], -(-examples[i].window.length // WIDTH)))
+        examples = [examples[i] for i in order]
+        ends = np.cumsum([len(example.labels) for example in examples])
+        batch_of = (ends - 1) * len(self) // ends[-1]
+        batches: list[list[Example]] = [[] for _ in range(len(self))]
+        for example, batch in zip(examples, batch_of.tolist(), strict=True):
+            batches[batch].append(example)
+        filled = [batch for batch in batches if batch]
+        # As many in each epoch: a window may be longer than a batch, and leave none for the next one.
+        self.batches = [filled[i % len(filled)] for i in rng.permutation(len(self))]
+
+    def draw(self, rng: np.random.Generator) -> list[Example]:
+        """All sentences in windows, with their contexts cut off at random."""
+        examples = []
+        for chain in self.chains:
+            cuts = np.flatnonzero(rng.random(len(chain.rows)) < self.context_dropout).tolist()
+            examples += [self._example(window) for window in self.inputs.pack(chain, cuts)]
+        return examples
+
+    def _example(self, window: Window) -> Example:
+        nowhere = (IGNORED, IGNORED)
+        holders = [
+            self.inputs.holder_tokens(window, window.first + i, self.holders[row]) or nowhere
+            for i, row in enumerate(window.rows)
         ]
+        soft = None
+        if self.soft_labels is not None:
+            soft = np.stack([self.soft_labels[int(window.first + i == 0), row] for i, row in enumerate(window.rows)])
+        return Example(window, [self.labels[row] for row in window.rows], holders, soft)
 
     def __len__(self) -> int:
-        return len(self.variants[0])
+        return math.ceil(len(self.labels) / self.batch_size)
 
-    def __getitem__(self, index: int) -> Example:
-        return self.shown[index]
-
-
-class LengthGroupedSampler(torch.utils.data.Sampler[int]):
-    """Indices in an order in which batches hold sentences of about the same length, another one each epoch.
-
-    transformers has one of this name too, but its lengths are those of the first epoch.
-    """
-
-    def __init__(self, data: TrainingSentences, batch_size: int) -> None:
-        self.data = data
-        self.batch_size = batch_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer at the start of each epoch, also when it resumes one."""
-        self.epoch = epoch
-        self.data.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.data.seed + self.epoch)
-        lengths = [len(example.encoded.ids) for example in self.data.shown]
-        return iter(get_length_grouped_indices(lengths, self.batch_size, generator=generator))  # type: ignore[no-untyped-call]
+    def __getitem__(self, index: int) -> list[Example]:
+        return self.batches[index]
 
 
 class StanceTrainer(Trainer):
-    """The Trainer with batches grouped by each epoch's lengths."""
+    """The Trainer with batches in the order that each epoch draws."""
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        return LengthGroupedSampler(cast(TrainingSentences, self.train_dataset), self.args.train_batch_size)
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+        return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
 
 class Progress(transformers.TrainerCallback):
@@ -355,7 +378,7 @@ def fit_transformer(
     weights = None
     if settings.class_weights:
         weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
-    classifier = Classifier(encoder, len(task.labels), weights, settings.label_smoothing)
+    classifier = Classifier(encoder, len(task.labels), settings.context, weights, settings.label_smoothing)
     data = json.dumps(
         [[(s.text, s.context, s.holder, y) for s, y in zip(*part, strict=True)] for part in (train, validation)]
     )
@@ -366,20 +389,22 @@ def fit_transformer(
         if teacher.task.labels != task.labels:
             raise StanceError(f"model.teacher has the labels {list(teacher.task.labels)}, the task {list(task.labels)}")
         run["teacher_sha256"] = file_sha256(Path(settings.teacher) / MODEL_FILE)
-        made = recombine(sentences, round(settings.recombined * len(sentences)), seed=seed)
-        sentences, labels = sentences + made, labels + [IGNORED] * len(made)
     with arguments.main_process_first():
         if arguments.process_index == 0:
             _tidy_checkpoints(checkpoints, run, resume=resume)
         soft_labels = _soft_labels(teacher, sentences, checkpoints / SOFT_LABELS_FILE) if teacher else None
-    by_length = sorted(zip(*validation, strict=True), key=lambda pair: len(pair[0].text + pair[0].context))
+    # Single windows, not batches of them: with several processes, the Trainer counts what it evaluates by item.
+    evaluation = [[e] for e in TrainingBatches(inputs, *validation, 1, 0.0, seed).draw(np.random.default_rng(seed))]
+    evaluation.sort(key=lambda examples: examples[0].window.length)
     trainer = StanceTrainer(
         model=classifier,
         args=arguments,
         data_collator=lambda items: collate(inputs, items),
-        train_dataset=TrainingSentences(inputs, sentences, labels, settings.context_dropout, seed, soft_labels),
-        eval_dataset=TrainingSentences(inputs, [s for s, _ in by_length], [y for _, y in by_length], 0.0, seed),
-        compute_metrics=lambda found: {"macro_f1": macro_f1(found.label_ids, found.predictions, task)},
+        train_dataset=TrainingBatches(
+            inputs, sentences, labels, settings.batch_size, settings.context_dropout, seed, soft_labels
+        ),
+        eval_dataset=evaluation,
+        compute_metrics=lambda found: {"macro_f1": _macro_f1_of_windows(found, task)},
         preprocess_logits_for_metrics=lambda outputs, _: outputs[0],
         callbacks=[Progress(), transformers.EarlyStoppingCallback(settings.patience)],
     )
@@ -398,7 +423,7 @@ def _arguments(settings: TransformerSettings, seed: int, checkpoints: Path) -> T
     return TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=1,  # of batches that are made already
         per_device_eval_batch_size=EVALUATION_BATCH,
         learning_rate=settings.learning_rate,
         warmup_steps=WARMUP,
@@ -431,6 +456,7 @@ def _starting_point(
         longest = positions.num_embeddings - (0 if positions.padding_idx is None else positions.padding_idx + 1)
         if settings.max_length > longest:
             raise StanceError(f"model.max_length={settings.max_length}: this encoder reads at most {longest} tokens")
+    check_masking(encoder)
     if settings.layers:
         thin(encoder, settings.layers)
     if settings.vocabulary:
@@ -445,6 +471,11 @@ def macro_f1(labels: Any, scores: Any, task: TaskSpec) -> float:
     return float(f1_score(labels, np.argmax(scores, 1), labels=stances, average="macro", zero_division=0))
 
 
+def _macro_f1_of_windows(found: transformers.EvalPrediction, task: TaskSpec) -> float:
+    labels = cast("NDArray[np.int64]", found.label_ids)
+    return macro_f1(labels[labels != IGNORED], np.asarray(found.predictions)[labels != IGNORED], task)
+
+
 def has_bf16() -> bool:
     """Whether bf16 is fast here: on a GPU that has it, or a processor with AMX or AVX-512 BF16."""
     if torch.cuda.is_available():
@@ -453,14 +484,19 @@ def has_bf16() -> bool:
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
-def collate(inputs: Inputs, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """A batch: the arrays of `Inputs.arrays`, `labels`, `holders`, and `soft_labels` where there is a teacher."""
-    arrays = inputs.arrays([example.encoded for example in examples], multiple=WIDTH)
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    tensors["labels"] = torch.tensor([example.label for example in examples])
-    tensors["holders"] = torch.tensor([example.holder or (IGNORED, IGNORED) for example in examples])
-    soft = [example.soft_labels for example in examples if example.soft_labels is not None]
-    return {**tensors, "soft_labels": torch.from_numpy(np.stack(soft)).float()} if soft else tensors
+def collate(inputs: Inputs, batches: Sequence[Sequence[Example]]) -> dict[str, torch.Tensor]:
+    """The arrays of `Inputs.arrays`, `labels`, `holders`, and `soft_labels` where there is a teacher."""
+    batch = [example for batch in batches for example in batch]
+    tensors = {n: torch.from_numpy(a) for n, a in inputs.arrays([e.window for e in batch], multiple=WIDTH).items()}
+    tensors["labels"] = _padded([torch.tensor(example.labels) for example in batch])
+    tensors["holders"] = _padded([torch.tensor(example.holders) for example in batch])
+    if batch[0].soft_labels is not None:
+        tensors["soft_labels"] = _padded([torch.from_numpy(example.soft_labels).float() for example in batch])
+    return tensors
+
+
+def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
 
 def _soft_labels(teacher: StanceModel, sentences: Sequence[Sentence], file: Path) -> NDArray[np.float64]:
