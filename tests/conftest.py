@@ -1,15 +1,19 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from stance.data.labelled import load_files
 from stance.models.settings import TfidfSettings, TransformerSettings
-from stance.schema import TaskSpec
+from stance.schema import Attribution, Sentence, TaskSpec
 from stance.training import train
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +24,13 @@ PHRASES = {
     "none": "met the envoy to talk about oil exports and schools",
 }
 COUNTRIES = ["Egypt", "France", "Italy", "Chad", "Jordan", "China", "Malta", "Niger", "Qatar", "Spain"]
+BROWSER = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None)
+HOSTILE = [
+    "<script>document.title = 'taken'</script> | lift *it* [now](http://example.com)",
+    "\"quoted\" & 'quoted' </script><img src=x onerror=\"document.title = 'taken'\">",
+    "abc \u202e def \u200f ghi",
+    "ارفعوا حظر السلاح",
+]
 
 
 def write_jsonl(file: Path, rows: list[dict[str, object]]) -> Path:
@@ -132,3 +143,57 @@ def tiny_transformer(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path_f
 @pytest.fixture(autouse=True)
 def _no_default_model_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STANCE_MODEL", raising=False)
+
+
+@pytest.fixture
+def browse() -> Iterator[Callable[..., Any]]:
+    """Opens a file in a browser, on a phone in dark mode; the page notes what it asked for, and what went wrong."""
+    if BROWSER is None:
+        pytest.skip("no Chromium or Chrome is installed (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+
+        def opened(file: Path, width: int = 390) -> Any:
+            page: Any = browser.new_page(viewport={"width": width, "height": 800}, color_scheme="dark")
+            page.asked_for = []
+            page.said = []
+            page.on("request", lambda request: page.asked_for.append(request.url))
+            page.on("console", lambda message: page.said.append(message.text))
+            page.on("pageerror", lambda error: page.said.append(str(error)))
+            page.goto(f"file://{file}")
+            return page
+
+        yield opened
+        browser.close()
+
+
+class Reader:
+    """A model that needs no training: `lift` is for, `keep` against, `if` conditional; the first word is the holder."""
+
+    task = TaskSpec()
+    explains_at_once = False
+
+    def read(
+        self, sentences: Sequence[Sentence], *, batch_size: int = 1024, progress: bool = False
+    ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[str | None]]:
+        probabilities = np.full((len(sentences), 4), 0.1)
+        holders: list[str | None] = []
+        for row, sentence in enumerate(sentences):
+            words = sentence.text.lower()
+            number = next((i for i, word in enumerate(("lift", "keep", "if ")) if word in words), 3)
+            probabilities[row, number] = 0.7
+            said_by = sentence.text.partition(":")[0] if ":" in sentence.text else "author"
+            holders.append(None if number == 3 else said_by)
+        return probabilities, holders
+
+    def predict_proba(
+        self, sentences: Sequence[Sentence], *, batch_size: int = 1024, progress: bool = False
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return self.read(sentences)[0]
+
+    def explain(self, sentences: Sequence[Sentence], labels: Sequence[str]) -> list[list[Attribution]]:
+        raise NotImplementedError

@@ -1,15 +1,13 @@
 """The report's pages, in a browser where one is installed, and the folders that they are made from."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_jsonl
+from conftest import HOSTILE, write_jsonl
 
 from stance.cli import main
 from stance.evaluation.metrics import compute_metrics
@@ -19,18 +17,10 @@ from stance.evaluation.report import (
     read_predictions,
     render_html,
     render_markdown,
-    visible,
     write_report,
 )
 from stance.schema import LABELS, TaskSpec
-
-BROWSER = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None)
-HOSTILE = [
-    "<script>document.title = 'taken'</script> | lift *it* [now](http://example.com)",
-    "\"quoted\" & 'quoted' </script><img src=x onerror=\"document.title = 'taken'\">",
-    "abc \u202e def \u200f ghi",
-    "ارفعوا حظر السلاح",
-]
+from stance.text import visible
 
 
 def report_folder(folder: Path, texts: list[str], predicted: list[int], **more: Any) -> Path:
@@ -72,25 +62,9 @@ def hostile(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def page(hostile: Path) -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium or Chrome is installed (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
+def page(hostile: Path, browse: Callable[[Path], Any]) -> Any:
     write_report(hostile)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox"] if os.geteuid() == 0 else []
-        )
-        opened = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
-        opened.asked_for = []
-        opened.said = []
-        opened.on("request", lambda request: opened.asked_for.append(request.url))
-        opened.on("console", lambda message: opened.said.append(message.text))
-        opened.on("pageerror", lambda error: opened.said.append(str(error)))
-        opened.goto(f"file://{hostile}/report.html")
-        yield opened
-        browser.close()
+    return browse(hostile / "report.html")
 
 
 def count(page: Any) -> str:
