@@ -1,13 +1,15 @@
 """Seconds per epoch of training: `python benchmarks/training.py [--encoder mpnet]`.
 
 What the Trainer takes as transformers' text-classification example sets it (fp32, batches in random order, padded to
-their longest, nothing frozen), and what each measure of ours saves, on the same training sentences without context.
-A part of an epoch is timed, every setting in turn, several times; medians, scaled to the whole epoch.
+their longest, nothing frozen), and what each measure of ours saves, on the same training documents; first without
+context, then with that of the recipes, which transformers' example would have to put before each sentence. A part of an
+epoch is timed, every setting in turn, several times; medians, scaled to the whole epoch.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import tempfile
 import time
@@ -26,25 +28,29 @@ from transformers import (
 )
 
 from stance.data.corpus import load_corpus
+from stance.data.labelled import sentences
 from stance.models.encoders import find_encoder, freeze, load_encoder
 from stance.models.onnx import Inputs, InputSettings
+from stance.models.settings import TransformerSettings
 from stance.models.transformer import (
     Classifier,
     StanceTrainer,
-    TrainingSentences,
+    TrainingBatches,
     collate,
     has_bf16,
 )
 from stance.schema import Sentence, TaskSpec
 
 BATCH = 32
-MAX_LENGTH = 128
+MAX_LENGTH = TransformerSettings.max_length
+CONTEXT = TransformerSettings.context
+CONTEXT_DROPOUT = TransformerSettings.context_dropout
 
 
-def arguments(*, bf16: bool = False) -> TrainingArguments:
+def arguments(*, batch_size: int, bf16: bool = False) -> TrainingArguments:
     return TrainingArguments(
         output_dir=tempfile.mkdtemp(),
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=batch_size,
         num_train_epochs=1,
         save_strategy="no",
         logging_strategy="no",
@@ -56,29 +62,41 @@ def arguments(*, bf16: bool = False) -> TrainingArguments:
     )
 
 
-def stock(encoder: str, texts: list[str], labels: list[int]) -> float:
+def stock(encoder: str, items: list[Sentence], labels: list[int], *, context: int = 0) -> float:
     path = find_encoder(encoder)
     tokenizer = AutoTokenizer.from_pretrained(path)
     model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=4)
-    encoded = [tokenizer(text, truncation=True, max_length=MAX_LENGTH) for text in texts]
-    data = [{**e, "labels": label} for e, label in zip(encoded, labels, strict=True)]
+    data = []
+    for item, label in zip(items, labels, strict=True):
+        before = " ".join(item.context.splitlines()[-context:]) if context else ""
+        texts = (before, item.text) if before else (item.text,)
+        data.append({**tokenizer(*texts, truncation=True, max_length=MAX_LENGTH), "labels": label})
     trainer = Trainer(
-        model=model, args=arguments(), train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)
+        model=model,
+        args=arguments(batch_size=BATCH),
+        train_dataset=data,
+        data_collator=DataCollatorWithPadding(tokenizer),
     )
     return seconds(trainer)
 
 
 def ours(
-    encoder: str, texts: list[str], labels: list[int], *, embeddings: bool = False, layers: int = 0, bf16: bool = False
+    encoder: str,
+    items: list[Sentence],
+    labels: list[int],
+    *,
+    context: int = 0,
+    embeddings: bool = False,
+    layers: int = 0,
+    bf16: bool = False,
 ) -> float:
     model, tokenizer = load_encoder(encoder)
     freeze(model, embeddings=embeddings, layers=layers)
-    inputs = Inputs(tokenizer, InputSettings(0, MAX_LENGTH))
-    items = [Sentence(text) for text in texts]
+    inputs = Inputs(tokenizer, InputSettings(context, MAX_LENGTH))
     trainer = StanceTrainer(
-        model=Classifier(model, 4),
-        args=arguments(bf16=bf16),
-        train_dataset=TrainingSentences(inputs, items, labels, 1.0, 1),
+        model=Classifier(model, 4, context),
+        args=arguments(batch_size=1, bf16=bf16),
+        train_dataset=TrainingBatches(inputs, items, labels, BATCH, CONTEXT_DROPOUT, 1),
         data_collator=partial(collate, inputs),
     )
     return seconds(trainer)
@@ -98,28 +116,33 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="steps that are timed (default: 30)")
     parser.add_argument("--runs", type=int, default=3, help="how often (default: 3)")
     options = parser.parse_args()
-    split = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())["train"].shuffle(seed=1)
-    part = split.select(range(options.steps * BATCH))
-    texts, labels = list(part["text"]), list(part["label"])
-    settings: dict[str, Callable[[str, list[str], list[int]], float]] = {
+    split = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())["train"]
+    items, labels = sentences(split), list(split["label"])
+    documents = sorted({item.doc for item in items})
+    random.Random(1).shuffle(documents)
+    place = {doc: i for i, doc in enumerate(documents)}
+    rows = sorted(range(len(items)), key=lambda row: place[items[row].doc])[: options.steps * BATCH]
+    items, labels = [items[row] for row in rows], [labels[row] for row in rows]
+    frozen = {"embeddings": True, "layers": options.frozen_layers}
+    settings: dict[str, Callable[[str, list[Sentence], list[int]], float]] = {
         "as in transformers' example": stock,
-        "batches grouped by length": ours,
+        "batches of about one length": ours,
         "+ embeddings frozen": partial(ours, embeddings=True),
-        f"+ {options.frozen_layers} layers frozen": partial(ours, embeddings=True, layers=options.frozen_layers),
-        f"+ bf16 ({'' if has_bf16() else 'not '}chosen here)": partial(
-            ours, embeddings=True, layers=options.frozen_layers, bf16=True
-        ),
+        f"+ {options.frozen_layers} layers frozen": partial(ours, **frozen),
+        f"+ bf16 ({'' if has_bf16() else 'not '}chosen here)": partial(ours, **frozen, bf16=True),
+        f"the example, {CONTEXT} sentences before each": partial(stock, context=CONTEXT),
+        f"ours, {CONTEXT} sentences before, as the fourth": partial(ours, context=CONTEXT, **frozen),
     }
     times: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(options.runs):
         for name, run in settings.items():
-            times[name].append(run(options.encoder, texts, labels))
-    scale = len(split) / len(part)
+            times[name].append(run(options.encoder, items, labels))
+    scale = len(split) / len(items)
     first = next(iter(times.values()))
-    print(f"{options.encoder}, {len(split):,} sentences, of which {len(part):,} were timed {options.runs} times")
+    print(f"{options.encoder}, {len(split):,} sentences, of which {len(items):,} were timed {options.runs} times")
     for name, found in times.items():
         ratio = statistics.median(a / b for a, b in zip(found, first, strict=True))
-        print(f"{name:<32} {statistics.median(found) * scale:>7,.0f} s per epoch   {ratio:.2f} x")
+        print(f"{name:<42} {statistics.median(found) * scale:>7,.0f} s per epoch   {ratio:.2f} x")
 
 
 if __name__ == "__main__":

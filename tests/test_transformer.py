@@ -64,7 +64,7 @@ def test_a_trained_transformer_knows_its_task(tiny_transformer: Path) -> None:
 def test_its_folder_has_what_a_model_folder_has(tiny_transformer: Path) -> None:
     description = json.loads((tiny_transformer / "model.json").read_text())
     assert description["kind"] == "transformer"
-    assert description["settings"]["context"] == 3
+    assert description["settings"]["context"] == 4
     assert description["training_data"]["sentences"] == 24
     assert set(description["versions"]) == {"numpy", "onnxruntime", "tokenizers"}
     assert set(description["sha256"]) == {
@@ -87,7 +87,7 @@ def test_the_reported_test_score_is_that_of_the_saved_model(
 
 
 def test_its_weights_load_again(tiny_transformer: Path) -> None:
-    classifier = load_classifier(tiny_transformer, TASK, 3)
+    classifier = load_classifier(tiny_transformer, TASK, 4)
     encoder, _ = load_encoder(str(tiny_transformer))
     for name, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, classifier.encoder.state_dict()[name])
@@ -114,7 +114,7 @@ def test_export_gives_a_small_folder_that_predicts_the_same(
 def test_a_graph_that_disagrees_with_torch_is_not_served(
     tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier, reader = load_classifier(tiny_transformer, TASK, 3), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    classifier, reader = load_classifier(tiny_transformer, TASK, 4), load(tiny_transformer).inputs  # type: ignore[attr-defined]
     items = [Sentence(str(row["text"])) for row in tiny_rows()]
     labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
     monkeypatch.setattr(export, "torch_logits", lambda *_: -torch_logits(classifier, reader, items))
@@ -123,7 +123,7 @@ def test_a_graph_that_disagrees_with_torch_is_not_served(
 
 
 def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier, reader = load_classifier(tiny_transformer, TASK, 3), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    classifier, reader = load_classifier(tiny_transformer, TASK, 4), load(tiny_transformer).inputs  # type: ignore[attr-defined]
     items = [Sentence(str(row["text"])) for row in tiny_rows()]
     labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
     quantized = export.export(classifier, reader, items, labels, task=TASK)
@@ -378,7 +378,7 @@ def test_a_batch_has_what_each_sentence_is_to_learn(tiny_encoder: Path) -> None:
 
 
 def test_a_sentence_sees_those_before_it_and_none_behind(tiny_transformer: Path) -> None:
-    classifier, reader = load_classifier(tiny_transformer, TASK, 3), load(tiny_transformer).inputs  # type: ignore[attr-defined]
+    classifier, reader = load_classifier(tiny_transformer, TASK, 4), load(tiny_transformer).inputs  # type: ignore[attr-defined]
 
     def logits(texts: list[str]) -> torch.Tensor:
         items = [Sentence(text, "\n".join(texts[:i])) for i, text in enumerate(texts)]

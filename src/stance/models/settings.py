@@ -66,9 +66,9 @@ class TransformerSettings:
     """
 
     encoder: str = "minilm"
-    context: int = 3
-    context_dropout: float = 0.2
-    max_length: int = 256
+    context: int = 4
+    context_dropout: float = 0.25
+    max_length: int = 384
     epochs: int = 4
     patience: int = 2
     batch_size: int = 32
