@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from stance.evaluation.metrics import compute_metrics, expected_calibration_error, length_slice, spread
+from stance.evaluation.metrics import compute_metrics, expected_calibration_error, holder_metrics, length_slice, spread
 from stance.schema import LABELS, TaskSpec
 
 
@@ -151,3 +151,16 @@ def test_spread() -> None:
     result = spread(folds)
     assert result["mean"]["macro_f1"] == pytest.approx(0.6)
     assert result["standard_deviation"]["macro_f1"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
+
+
+def test_holders_of_known_cases() -> None:
+    gold = ["Egypt", "the UN envoy", "", "author", "Chad"]
+    found = ["EGYPT", "envoy", "Spain", "author", None]
+    metrics = holder_metrics(gold, found, ["a", "b", "b", "c", "c"], seed=1)
+    assert metrics["sentences"] == 4
+    assert metrics["token_f1"] == pytest.approx((1 + 2 / 3 + 1 + 0) / 4)
+    assert metrics["exact"] == 0.5
+    assert metrics["where_found"] == {"sentences": 3, "token_f1": pytest.approx(8 / 9), "exact": pytest.approx(2 / 3)}
+    low, high = metrics["token_f1_interval"]
+    assert 0.5 <= low < metrics["token_f1"] < high <= 1
+    assert "token_f1" not in holder_metrics(gold, [None] * 5, ["a"] * 5, seed=1)["where_found"]

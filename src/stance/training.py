@@ -115,7 +115,7 @@ def _save(
     model: SavableModel, out: str | os.PathLike[str], info: dict[str, Any], validation_split: Dataset
 ) -> dict[str, Any]:
     """Measure a model on validation and save it with what was found, which is returned."""
-    validation, _ = score(model, validation_split, seed=info["seed"])
+    validation = score(model, validation_split, seed=info["seed"])[0]
     left_out = ("slices", "confusion_matrix", "reliability", "selective", "predicted")
     kept = {k: v for k, v in validation.items() if k not in left_out}
     card = model_card(model.kind, info["settings"], model.task, info["training_data"], validation)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stance.atomic import check_replaceable, whole_folder
 from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
 from stance.evaluation.behaviour import Case, make_invariance_cases, run_cases
-from stance.evaluation.metrics import MAX_SLICES, compute_metrics, length_slice
+from stance.evaluation.metrics import MAX_SLICES, compute_metrics, holder_metrics, length_slice
 from stance.evaluation.report import METRICS_FILE, PREDICTIONS_FILE, write_report
 from stance.models import StanceModel
 
@@ -23,7 +23,9 @@ from stance.models import StanceModel
 EXPLAINED = 8
 
 
-def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str, Any], NDArray[np.float64]]:
+def score(
+    model: StanceModel, dataset: Dataset, *, seed: int
+) -> tuple[dict[str, Any], NDArray[np.float64], list[str | None]]:
     """Predict a labelled dataset and compare.
 
     Args:
@@ -32,10 +34,11 @@ def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str,
         seed: governs the bootstrap.
 
     Returns:
-        The metrics (see `compute_metrics`) with the data's fingerprint, and the probabilities,
-        shape (rows, labels).
+        The metrics (see `compute_metrics`) with the data's fingerprint, and, where holders are labelled and the model
+        names some, with `holders` (see `holder_metrics`); the probabilities, shape (rows, labels); and the holders.
     """
-    probabilities = model.predict_proba(sentences(dataset), progress=True)
+    items = sentences(dataset)
+    probabilities, holders = model.read(items, progress=True)
     metrics = compute_metrics(
         label_names(dataset),
         probabilities,
@@ -44,7 +47,10 @@ def score(model: StanceModel, dataset: Dataset, *, seed: int) -> tuple[dict[str,
         seed=seed,
         slices=_slice_columns(dataset),
     )
-    return {"data_sha256": fingerprint(dataset), **metrics}, probabilities
+    if any(holders) and any(item.holder for item in items):
+        documents = [item.doc for item in items]
+        metrics["holders"] = holder_metrics([item.holder for item in items], holders, documents, seed=seed)
+    return {"data_sha256": fingerprint(dataset), **metrics}, probabilities, holders
 
 
 def _slice_columns(dataset: Dataset) -> dict[str, list[str]]:
@@ -84,7 +90,7 @@ def evaluate(
         StanceError: if `report` exists and is no report folder.
     """
     check_replaceable(report, marker=METRICS_FILE)
-    metrics, probabilities = score(model, dataset, seed=seed)
+    metrics, probabilities, holders = score(model, dataset, seed=seed)
     metrics = {**about, "seed": seed, **metrics}
     if behaviour:
         labelled = zip(sentences(dataset), label_names(dataset), strict=True)
@@ -92,7 +98,7 @@ def evaluate(
         metrics["behaviour"] = run_cases(model, [*behaviour, *make_invariance_cases(stances, seed=seed)])
     with whole_folder(report, marker=METRICS_FILE) as folder:
         write_json(folder / METRICS_FILE, metrics)
-        _write_predictions(folder / PREDICTIONS_FILE, model, dataset, probabilities)
+        _write_predictions(folder / PREDICTIONS_FILE, model, dataset, probabilities, holders)
         write_report(folder)
     return metrics
 
@@ -102,7 +108,13 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_predictions(file: Path, model: StanceModel, dataset: Dataset, probabilities: NDArray[np.float64]) -> None:
+def _write_predictions(
+    file: Path,
+    model: StanceModel,
+    dataset: Dataset,
+    probabilities: NDArray[np.float64],
+    holders: Sequence[str | None],
+) -> None:
     labels = model.task.labels
     kept = dataset.remove_columns([c for c in ("label", "label_2") if c in dataset.column_names])
     best = [labels[number] for number in probabilities.argmax(axis=1).tolist()]
@@ -115,6 +127,8 @@ def _write_predictions(file: Path, model: StanceModel, dataset: Dataset, probabi
                 "predicted": best[i],
                 "probabilities": dict(zip(labels, probabilities[i].tolist(), strict=True)),
             }
+            if any(holders):
+                line["predicted_holder"] = holders[i]
             if explanations:
                 loudest = sorted(explanations[i], key=lambda a: -abs(a.weight))[:EXPLAINED]
                 line["explanation"] = [astuple(attribution) for attribution in loudest]

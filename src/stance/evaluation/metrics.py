@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stance.models.holder import token_f1
 from stance.schema import MissingExtraError, TaskSpec
 
 try:
@@ -239,6 +240,43 @@ def resample(
         macro_f1 = np.divide(f1.sum(axis=1), occurring, out=np.full(len(f1), np.nan), where=occurring > 0)
         results.append((macro_f1, hits.sum(axis=1) / resampled.sum(axis=(1, 2))))
     return results
+
+
+def holder_metrics(
+    gold: Sequence[str], found: Sequence[str | None], documents: Sequence[str], *, seed: int
+) -> dict[str, Any]:
+    """How well holders are found, on the sentences that have one.
+
+    Args:
+        gold: the holders as annotated, n of them; empty where there is none.
+        found: the holders that a model names; None, which is never right, where it sees no stance.
+        documents: the sentences' documents.
+        seed: governs the bootstrap.
+
+    Returns:
+        `sentences` with a holder; the mean overlap in words, `token_f1`, with its 95 % interval by document; `exact`,
+        the share whose words are the same but for case and articles; and these figures over the sentences of them in
+        which the model sees a stance, as `where_found`.
+    """
+    rows = [row for row, holder in enumerate(gold) if holder]
+    overlap = np.array([token_f1(found[row] or "", gold[row]) for row in rows])
+    seen = np.array([found[row] is not None for row in rows])
+    _, doc = np.unique([documents[row] for row in rows], return_inverse=True)
+    sums, counts = np.bincount(doc, weights=overlap), np.bincount(doc)
+    draws = np.random.default_rng(seed).multinomial(
+        len(sums), np.full(len(sums), 1 / len(sums)), size=BOOTSTRAP_SAMPLES
+    )
+
+    def figures(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+        some = overlap[chosen]
+        share = {"token_f1": float(some.mean()), "exact": float((some == 1).mean())} if len(some) else {}
+        return {"sentences": len(some), **share}
+
+    return {
+        **figures(np.ones(len(rows), dtype=bool)),
+        "token_f1_interval": np.quantile((draws @ sums) / (draws @ counts), QUANTILES).tolist(),
+        "where_found": figures(seen),
+    }
 
 
 def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
