@@ -208,9 +208,10 @@ def run_cases(model: StanceModel, cases: Sequence[Case]) -> dict[str, dict[str, 
     """
     labels = model.task.labels
     original = model.predict_proba([case.sentence for case in cases], progress=True)
-    edited = model.predict_proba([case.variant or case.sentence for case in cases], progress=True)
+    edited = iter(model.predict_proba([case.variant for case in cases if case.variant], progress=True))
     results: dict[str, dict[str, Any]] = {}
-    for case, before, after in zip(cases, original, edited, strict=True):
+    for case, before in zip(cases, original, strict=True):
+        after = next(edited) if case.variant else before
         first, second = labels[before.argmax()], labels[after.argmax()]
         if case.kind == "minimum_functionality":
             passed, expected, found = first == case.label, str(case.label), first
