@@ -26,7 +26,9 @@ from stance.models.export import calibrate, torch_logits
 from stance.models.onnx import Inputs, InputSettings, OnnxModel
 from stance.models.settings import TransformerSettings
 from stance.models.transformer import (
+    HEADS_LEARNING_RATE,
     IGNORED,
+    Classifier,
     StanceTrainer,
     TrainingBatches,
     collate,
@@ -421,6 +423,22 @@ def test_frozen_parts_do_not_learn(tiny_encoder: Path) -> None:
     assert learning == {"encoder1"}
     with pytest.raises(StanceError, match="the encoder has 2 layers"):
         freeze(encoder, embeddings=False, layers=3)
+
+
+def test_heads_learn_faster_and_each_parameter_is_learned_once(tiny_encoder: Path, tmp_path: Path) -> None:
+    encoder, _ = load_encoder(str(tiny_encoder))
+    classifier = Classifier(encoder, 4, context=2)
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path), learning_rate=1e-4, weight_decay=0.01, report_to="none", use_cpu=True
+    )
+    groups = StanceTrainer(model=classifier, args=arguments).create_optimizer().param_groups
+    rates = [(parameter, group["lr"]) for group in groups for parameter in group["params"]]
+    assert {parameter for parameter, _ in rates} == set(classifier.parameters())
+    assert len(rates) == len(list(classifier.parameters()))
+    of_encoder = set(encoder.parameters())
+    assert {rate for parameter, rate in rates if parameter in of_encoder} == {1e-4}
+    assert {rate for parameter, rate in rates if parameter not in of_encoder} == {1e-4 * HEADS_LEARNING_RATE}
+    assert {group["weight_decay"] for group in groups if group["lr"] > 1e-4} == {0.0, 0.01}
 
 
 def test_a_thinned_encoder_keeps_its_lowest_layers(tiny_encoder: Path) -> None:

@@ -56,7 +56,9 @@ SORTED_BATCHES = 50
 HOLDER_WEIGHT = 0.25
 # Of the vectors whose product finds the holder.
 HOLDER_WIDTH = 64
-HEADS = ("stance_head", "holder_sentence", "holder_token")
+HEADS = ("stance_head", "holder_sentence", "holder_token", "holder_distance")
+# How much faster than the encoder the heads learn, which begin at random.
+HEADS_LEARNING_RATE = 30.0
 IGNORED = -100  # the label of what has none, by torch's convention
 
 
@@ -65,8 +67,8 @@ class Classifier(nn.Module):
 
     The stance is read from the mean over the sentence's tokens. The holder is a span of the sentence or of those before
     it, marked by its first and its last token, as answers are in extractive question answering (Devlin et al. 2019), by
-    the product of the sentence's vector with each token's, both made smaller; the sentence's first token stands for the
-    author.
+    the product of the sentence's vector with each token's, both made smaller, and by how many sentences before the
+    sentence the token stands; the sentence's first token stands for the author.
 
     Args:
         encoder: a pretrained encoder of transformers.
@@ -92,6 +94,7 @@ class Classifier(nn.Module):
         self.stance_head = nn.Linear(width, labels)
         self.holder_sentence = nn.Linear(width, 2 * HOLDER_WIDTH)
         self.holder_token = nn.Linear(width, 2 * HOLDER_WIDTH)
+        self.holder_distance = nn.Linear(width, 2 * (context + 1))
         self.class_weights: torch.Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing = label_smoothing
@@ -127,6 +130,9 @@ class Classifier(nn.Module):
         sentences = self.holder_sentence(mean).reshape(ends[0]).permute(0, 2, 1, 3)
         tokens = self.holder_token(hidden).reshape(ends[1]).permute(0, 2, 3, 1)
         products = (sentences @ tokens).permute(0, 2, 3, 1) / math.sqrt(HOLDER_WIDTH)
+        distance = (targets.unsqueeze(2) - segments.unsqueeze(1)).clamp(0, self.context)
+        nearness = self.holder_distance(mean).reshape(*mean.shape[:2], self.context + 1, 2)
+        products = products + nearness.gather(2, distance.unsqueeze(3).expand(-1, -1, -1, 2))
         holder_logits = products.masked_fill(~self._sees(targets, segments).unsqueeze(3), NEVER)
         found = {"logits": logits, "holder_logits": holder_logits}
         if labels is None:
@@ -306,10 +312,21 @@ class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
 
 
 class StanceTrainer(Trainer):
-    """The Trainer with batches in the order that each epoch draws."""
+    """The Trainer with batches in the order that each epoch draws, and heads that learn faster."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The Trainer's, with a higher learning rate for the heads."""
+        optimizer = super().create_optimizer(model)
+        classifier = cast(Classifier, self.accelerator.unwrap_model(self.model))
+        heads = {parameter for head in HEADS for parameter in getattr(classifier, head).parameters()}
+        for group in list(optimizer.param_groups):
+            of_heads = [parameter for parameter in group["params"] if parameter in heads]
+            group["params"] = [parameter for parameter in group["params"] if parameter not in heads]
+            optimizer.add_param_group({**group, "params": of_heads, "lr": HEADS_LEARNING_RATE * group["lr"]})
+        return optimizer
 
 
 class Progress(transformers.TrainerCallback):
