@@ -73,6 +73,11 @@ def quality(corpus: DatasetDict, folders: list[Path], un_speeches: Path | None) 
             found = {name: score(load(folder), dataset, seed=1)[0] for name, dataset in shown.items()}
             print(f"{folder}{'' if context else ', without context'}\n{summary_table(found)}")
             print("over all labels: " + ", ".join(f"{name} {m['macro_f1_all']:.3f}" for name, m in found.items()))
+            for name, metrics in found.items():
+                if holders := metrics.get("holders"):
+                    low, high = holders["token_f1_interval"]
+                    print(f"{name}, holders: {holders['token_f1']:.3f} [{low:.3f}, {high:.3f}]", end=" ")
+                    print(f"exact {holders['exact']:.3f} ({holders['sentences']:,} sentences)")
             implicit = found["corpus test"]["slices"]["implicit"]["yes"]
             print(f"corpus test, implicit: {implicit['macro_f1']:.3f} ({implicit['sentences']} sentences)\n")
 
@@ -90,6 +95,11 @@ def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
     rows = []
     _, more, _ = in_turn(python("import stance"), python("pass"), runs * 2)
     rows.append(("import stance, over bare python", f"+{more:.3f} s", "<= +0.10 s"))
+    articles = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
+    if any(articles.glob("*.txt")):
+        analyze = python(f"from stance.cli import main; main(['analyze', {str(articles)!r}])")
+        ours = statistics.median(seconds(analyze) for _ in range(runs))
+        rows.append(("stance analyze, the five press articles", f"{ours:.2f} s", "<= 2 s"))
     texts = list(corpus["test"].shuffle(seed=1)["text"])
     if not (weights / "model.safetensors").is_file():
         print(

@@ -33,7 +33,7 @@ def test_it_holds_what_is_served_and_no_more() -> None:
 def test_it_was_trained_on_the_corpus_and_scores_as_it_says() -> None:
     corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
     assert DESCRIPTION["training_data"]["sha256"] == fingerprint(corpus["train"])
-    validation, _ = score(load(PRETRAINED), corpus["validation"], seed=DESCRIPTION["seed"])
+    validation, *_ = score(load(PRETRAINED), corpus["validation"], seed=DESCRIPTION["seed"])
     for figure in ("macro_f1", "accuracy", "ece"):
         assert validation[figure] == pytest.approx(DESCRIPTION["validation"][figure], abs=0.01)
     assert f"{DESCRIPTION['validation']['macro_f1']:.3f}" in (PRETRAINED / "README.md").read_text()
@@ -57,3 +57,8 @@ def test_context_matters() -> None:
     text = "Jordan joined that call."
     contexts = [None, *(f"Egypt asked the Council to {act} the arms embargo on Libya." for act in ("lift", "keep"))]
     assert [predict(text, context=context).label for context in contexts] == ["none", "for", "against"]
+
+
+def test_it_says_whose_stance_it_is() -> None:
+    assert predict("Egypt asked the Security Council to lift the arms embargo on Libya.").holder == "Egypt"
+    assert predict("The minister met students in the port on Monday.").holder is None

@@ -83,7 +83,7 @@ def test_the_reported_test_score_is_that_of_the_saved_model(
     from stance.evaluation.evaluate import score
 
     reported = json.loads((tiny_transformer.parent / "report" / "metrics.json").read_text())
-    found, _ = score(load(tiny_transformer), load_files(tiny_files, TASK, seed=1)["test"], seed=1)
+    found, *_ = score(load(tiny_transformer), load_files(tiny_files, TASK, seed=1)["test"], seed=1)
     assert reported["macro_f1"] == found["macro_f1"]
     assert reported["brier"] == found["brier"]
 

@@ -162,15 +162,41 @@ def _quantize(source: Path, target: Path, *, after: Sequence[str]) -> None:
     excluded = [
         node.name for node in graph.graph.node if node.op_type == "MatMul" and makers.get(node.input[0]) in after
     ]
+    _quantize_embeddings(graph.graph)
     with _quietly():
         quantize_dynamic(
             graph,
             target,
+            op_types_to_quantize=["MatMul"],
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,  # seven bits: processors without VNNI overflow with eight
             nodes_to_exclude=excluded,
         )
+
+
+def _quantize_embeddings(graph: onnx.GraphProto) -> None:
+    """Embeddings to int8, each with a scale of its own; quantize_dynamic would give all of a table one scale."""
+    tables = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Gather" or node.input[0] not in tables:
+            nodes.append(node)
+            continue
+        name, ids, (found,) = node.input[0], node.input[1], node.output
+        rows = onnx.numpy_helper.to_array(tables[name])
+        scales = np.abs(rows).max(axis=1, keepdims=True).clip(min=1e-12) / 127
+        parts = {f"{name}_int8": np.round(rows / scales).astype(np.int8), f"{name}_scales": scales}
+        graph.initializer.extend(onnx.numpy_helper.from_array(part, part_name) for part_name, part in parts.items())
+        graph.initializer.remove(tables[name])
+        nodes += [
+            onnx.helper.make_node("Gather", [f"{name}_int8", ids], [f"{found}_int8"]),
+            onnx.helper.make_node("Cast", [f"{found}_int8"], [f"{found}_cast"], to=onnx.TensorProto.FLOAT),
+            onnx.helper.make_node("Gather", [f"{name}_scales", ids], [f"{found}_scales"]),
+            onnx.helper.make_node("Mul", [f"{found}_cast", f"{found}_scales"], [found]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 @contextmanager
