@@ -95,6 +95,11 @@ def test_made_pairs_differ_in_what_they_say_they_do() -> None:
     assert len({case.capability for case in made}) == 6
 
 
+def test_what_follows_a_title_may_be_no_name() -> None:
+    made = make_invariance_cases([Sentence("The General Assembly met the General National Congress.")], seed=1)
+    assert "other people" not in {case.capability for case in made}
+
+
 @pytest.mark.parametrize(
     ("text", "variant"),
     [

@@ -33,7 +33,9 @@ COUNTRIES = (
 )
 SURNAMES = ("Adeyemi", "Bakker", "Castellano", "Demir", "Eriksen", "Fofana", "Ghanem", "Halloran", "Ibrahimi", "Janda")
 TITLES = "Ambassador|Captain|Colonel|Dr|General|Judge|Lord|Major|Minister|Mr|Mrs|Ms|President|Professor|Senator"
-TITLED = re.compile(rf"\b(?:{TITLES})\.? (?!{TITLES})([A-Z][a-z]+)\b")
+# What follows a title and is no name: the General Assembly, the Lord Bishop.
+NO_NAMES = "Assembly|Bishop|Command|Congress|National|Plenipotentiary|Secretary|Staff"
+TITLED = re.compile(rf"\b(?:{TITLES})\.? (?!{TITLES}|{NO_NAMES})([A-Z][a-z]+)\b")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
     *("January", "February", "March", "April", "June", "July", "August", "September", "October", "November"),
