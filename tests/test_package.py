@@ -80,7 +80,7 @@ def test_the_command_line_without_an_extra_says_so() -> None:
 def test_the_examples_of_the_readme_are_true() -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
     examples = doctest.DocTestParser().get_doctest(code, {}, "README.md", "README.md", 0)
-    assert len(examples.examples) == 7
+    assert len(examples.examples) == 10
     assert doctest.DocTestRunner().run(examples).failed == 0
 
 

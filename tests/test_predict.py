@@ -118,7 +118,7 @@ def test_any_text_gets_probabilities(texts: list[str]) -> None:
 
 
 def test_the_public_names() -> None:
-    assert set(stance.__all__) == {"LABELS", "Prediction", "load", "predict"}
+    assert set(stance.__all__) == {"LABELS", "ArticleStance", "Prediction", "analyze", "load", "predict"}
 
 
 def test_below_the_confidence_asked_for_there_is_no_label(tiny_model: Path) -> None:
