@@ -59,11 +59,16 @@ def python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def articles_folder() -> Path | None:
+    """Where the five press articles' texts are, if this machine has them."""
+    folder = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
+    return folder if any(folder.glob("*.txt")) else None
+
+
 def quality(corpus: DatasetDict, folders: list[Path], un_speeches: Path | None) -> None:
     task = TaskSpec()
     datasets: dict[str, Dataset] = {"corpus validation": corpus["validation"], "corpus test": corpus["test"]}
-    articles = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
-    if any(articles.glob("*.txt")):
+    if articles := articles_folder():
         datasets["five press articles"] = load_articles(Path("data/articles/labels.jsonl"), articles, task)["test"]
     if un_speeches:
         datasets["UN speeches"] = load_files({"test": un_speeches}, task, seed=1)["test"]
@@ -95,8 +100,7 @@ def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
     rows = []
     _, more, _ = in_turn(python("import stance"), python("pass"), runs * 2)
     rows.append(("import stance, over bare python", f"+{more:.3f} s", "<= +0.10 s"))
-    articles = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
-    if any(articles.glob("*.txt")):
+    if articles := articles_folder():
         analyze = python(f"from stance.cli import main; main(['analyze', {str(articles)!r}])")
         ours = statistics.median(seconds(analyze) for _ in range(runs))
         rows.append(("stance analyze, the five press articles", f"{ours:.2f} s", "<= 2 s"))

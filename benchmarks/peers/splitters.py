@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+sys.path.insert(0, "src")
+
 Spans = Iterator[tuple[int, int]]
 Splitter = Callable[[str], Spans]
 
 
 def ours() -> Splitter:
-    sys.path.insert(0, "src")
     from stance.text import split_sentences
 
     return lambda text: ((s.start, s.end) for s in split_sentences(text))

@@ -177,24 +177,26 @@ def _quantize(source: Path, target: Path, *, after: Sequence[str]) -> None:
 
 def _quantize_embeddings(graph: onnx.GraphProto) -> None:
     """Embeddings to int8, each with a scale of its own; quantize_dynamic would give all of a table one scale."""
-    tables = {tensor.name: tensor for tensor in graph.initializer}
-    nodes = []
+    tables = {t.name: t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2}
+    nodes, quantized = [], set()
     for node in graph.node:
         if node.op_type != "Gather" or node.input[0] not in tables:
             nodes.append(node)
             continue
         name, ids, (found,) = node.input[0], node.input[1], node.output
-        rows = onnx.numpy_helper.to_array(tables[name])
-        scales = np.abs(rows).max(axis=1, keepdims=True).clip(min=1e-12) / 127
-        parts = {f"{name}_int8": np.round(rows / scales).astype(np.int8), f"{name}_scales": scales}
-        graph.initializer.extend(onnx.numpy_helper.from_array(part, part_name) for part_name, part in parts.items())
-        graph.initializer.remove(tables[name])
+        quantized.add(name)
         nodes += [
             onnx.helper.make_node("Gather", [f"{name}_int8", ids], [f"{found}_int8"]),
             onnx.helper.make_node("Cast", [f"{found}_int8"], [f"{found}_cast"], to=onnx.TensorProto.FLOAT),
             onnx.helper.make_node("Gather", [f"{name}_scales", ids], [f"{found}_scales"]),
             onnx.helper.make_node("Mul", [f"{found}_cast", f"{found}_scales"], [found]),
         ]
+    for name in sorted(quantized):
+        rows = onnx.numpy_helper.to_array(tables[name])
+        scales = np.abs(rows).max(axis=1, keepdims=True).clip(min=1e-12) / 127
+        parts = {f"{name}_int8": np.round(rows / scales).astype(np.int8), f"{name}_scales": scales}
+        graph.initializer.extend(onnx.numpy_helper.from_array(part, part_name) for part_name, part in parts.items())
+        graph.initializer.remove(tables[name])
     del graph.node[:]
     graph.node.extend(nodes)
 

@@ -274,7 +274,9 @@ class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
         several = self.batch_size * max(1, min(SORTED_BATCHES, len(self) // 4))
         examples = [examples[i] for i in rng.permutation(len(examples))]
         of_some = np.cumsum([len(example.labels) for example in examples]) // several
-        order = sorted(range(len(examples)), key=lambda i: (of_some[i], -(-examples[i].window.length // WIDTH)))
+        lengths = np.array([-(-example.window.length // WIDTH) for example in examples])
+        # Up and down in turn, as a batch may have the last of some sentences and the first of the next.
+        order = np.lexsort((np.where(of_some % 2, -lengths, lengths), of_some))
         examples = [examples[i] for i in order]
         ends = np.cumsum([len(example.labels) for example in examples])
         batch_of = (ends - 1) * len(self) // ends[-1]
