@@ -7,7 +7,6 @@ A B A B …, and a ratio is the median of the pairs' ratios, so that a drift of 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 from stance import load, predict
-from stance.data.articles import DEFAULT_FOLDER, load_articles
+from stance.data.articles import articles_folder, load_articles
 from stance.data.corpus import load_corpus
 from stance.data.labelled import Dataset, DatasetDict, label_names, load_files
 from stance.evaluation.evaluate import score
@@ -59,16 +58,11 @@ def python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def articles_folder() -> Path | None:
-    """Where the five press articles' texts are, if this machine has them."""
-    folder = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
-    return folder if any(folder.glob("*.txt")) else None
-
-
 def quality(corpus: DatasetDict, folders: list[Path], un_speeches: Path | None) -> None:
     task = TaskSpec()
     datasets: dict[str, Dataset] = {"corpus validation": corpus["validation"], "corpus test": corpus["test"]}
-    if articles := articles_folder():
+    articles = articles_folder()
+    if any(articles.glob("*.txt")):
         datasets["five press articles"] = load_articles(Path("data/articles/labels.jsonl"), articles, task)["test"]
     if un_speeches:
         datasets["UN speeches"] = load_files({"test": un_speeches}, task, seed=1)["test"]
@@ -100,7 +94,8 @@ def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
     rows = []
     _, more, _ = in_turn(python("import stance"), python("pass"), runs * 2)
     rows.append(("import stance, over bare python", f"+{more:.3f} s", "<= +0.10 s"))
-    if articles := articles_folder():
+    articles = articles_folder()
+    if any(articles.glob("*.txt")):
         analyze = python(f"from stance.cli import main; main(['analyze', {str(articles)!r}])")
         ours = statistics.median(seconds(analyze) for _ in range(runs))
         rows.append(("stance analyze, the five press articles", f"{ours:.2f} s", "<= 2 s"))

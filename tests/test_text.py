@@ -1,13 +1,12 @@
 """Splitting text into sentences: prose, scraped pages, hard-wrapped lines, and any Unicode."""
 
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance.data.articles import DEFAULT_FOLDER, load_articles
+from stance.data.articles import articles_folder, load_articles
 from stance.data.corpus import read_corpus, read_splits
 from stance.schema import TaskSpec
 from stance.text import split_sentences
@@ -116,7 +115,7 @@ def test_boundaries_of_the_corpus_documents() -> None:
 
 
 def test_boundaries_of_the_press_articles() -> None:
-    folder = Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
+    folder = articles_folder()
     if not any(folder.glob("*.txt")):
         pytest.skip("the articles' text is not at hand (STANCE_ARTICLES)")
     rows = load_articles(Path("data/articles/labels.jsonl"), folder, TaskSpec())["test"]

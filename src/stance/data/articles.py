@@ -11,7 +11,10 @@ from stance.data.labelled import DatasetDict, make_datasets, why_bad_label
 from stance.data.rows import BadRow, DataError, read_file
 from stance.schema import TaskSpec
 
-DEFAULT_FOLDER = Path("data/articles/text")
+
+def articles_folder() -> Path:
+    """Where the articles' text files are if no folder is named: `$STANCE_ARTICLES`, else `data/articles/text`."""
+    return Path(os.environ.get("STANCE_ARTICLES") or "data/articles/text")
 
 
 def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> DatasetDict:
@@ -19,13 +22,13 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
 
     Args:
         labels_file: JSONL with `file`, `sha256`, `start`, `end` (characters), `label`, `label_2`, `holder`.
-        folder: where the articles' text files are; without one `$STANCE_ARTICLES`, else `data/articles/text`.
+        folder: where the articles' text files are; without one, see `articles_folder`.
         task: its labels are the valid ones.
 
     Raises:
         DataError: if an article is missing or is not the text that was labelled, or a label row is bad.
     """
-    folder = folder or Path(os.environ.get("STANCE_ARTICLES") or DEFAULT_FOLDER)
+    folder = folder or articles_folder()
     rows: list[dict[str, Any]] = []
     bad: list[tuple[Path, BadRow]] = []
     texts: dict[tuple[str, str], str] = {}
