@@ -289,6 +289,19 @@ def test_rare_labels_weigh_more_if_asked(
     assert (None if found is None else found.tolist()) == (weights and pytest.approx(weights))
 
 
+def test_what_is_trained_in_bf16_is_served_without(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stance.models.transformer.has_bf16", lambda: True)  # emulated, where the processor has none
+    part = sentences(8), [0, 1, 2, 3] * 2
+    settings = tiny_settings(tiny_encoder, epochs=1)
+    trained = fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
+    assert trained.read(part[0])[0].shape == (8, 4)
+    assert all(parameter.dtype == torch.float32 for parameter in trained.classifier.parameters())
+    casts = [node for node in onnx.load_from_string(trained.graph).graph.node if node.op_type == "Cast"]
+    assert onnx.TensorProto.BFLOAT16 not in [attribute.i for node in casts for attribute in node.attribute]
+
+
 def test_calibration_finds_the_temperature_and_the_labels_frequencies() -> None:
     generator = np.random.default_rng(1)
     frequencies = [0.1, 0.1, 0.1, 0.7]

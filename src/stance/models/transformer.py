@@ -432,7 +432,8 @@ def fit_transformer(
     trainer.accelerator.wait_for_everyone()
     if not trainer.is_world_process_zero():
         sys.exit(0)  # the first process saves the model
-    classifier = trainer.accelerator.unwrap_model(trainer.model).float().cpu().eval()
+    # Without the wrapper, which would autocast to bf16 in the exported graph too.
+    classifier = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float().cpu().eval()
     model = TrainedTransformer(classifier, export(classifier, inputs, *validation, task=task))
     shutil.rmtree(checkpoints)
     return model
