@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stance.config import folder, load_data, script, settings
+from stance.config import data_name, folder, load_data, script, settings
 from stance.data.labelled import label_names, pick_split
 from stance.evaluation.behaviour import read_cases
 from stance.evaluation.evaluate import evaluate
@@ -18,14 +18,14 @@ def main(cfg):
     path = model_folder(cfg.model_dir)
     model = load(path)
     dataset = pick_split(load_data(cfg.data, model.task, seed=cfg.seed), cfg.split)
-    name = f"{path.name}-{cfg.data.name}-{cfg.split}"
+    name = f"{path.name}-{data_name(cfg.data)}-{cfg.split}"
     report = folder(cfg.out, f"reports/{name}", "report")
     metrics = evaluate(
         model,
         dataset,
         report,
         seed=cfg.seed,
-        about={"model": path.name, "data": cfg.data.name, "split": cfg.split},
+        about={"model": path.name, "data": data_name(cfg.data), "split": cfg.split},
         behaviour=read_cases(Path(cfg.behaviour), model.task) if cfg.behaviour else (),
     )
     conditions = gate.check(metrics, label_names(dataset), list(dataset["doc"]))

@@ -1,6 +1,6 @@
 """Train a stance classifier: `python train.py --help` shows what can be set."""
 
-from stance.config import choice, folder, load_data, script, settings, task_spec
+from stance.config import choice, data_name, folder, load_data, script, settings, task_spec
 from stance.evaluation.metrics import spread
 from stance.evaluation.report import folds_table, summary_table
 from stance.training import cross_validate, train
@@ -32,7 +32,8 @@ def main(cfg):
         seed=cfg.seed,
         out=out,
         report=report,
-        data_name=cfg.data.name,
+        data_name=data_name(cfg.data),
+        real_weight=cfg.data.get("real_weight", 1.0),
         test=cfg.test,
         resume=cfg.resume,
     )

@@ -236,7 +236,11 @@ def _parser() -> argparse.ArgumentParser:
             _audit,
             "print counts, duplicates, agreement, sentence lengths and give-away n-grams of the corpus",
         ),
-        ("split", _split, "make the fixed train / validation / test split of the corpus anew"),
+        (
+            "split",
+            _split,
+            "split the corpus' new documents into train, validation and test; the others stay where they are",
+        ),
     ):
         command = data_commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         _add_corpus(command)
@@ -247,6 +251,25 @@ def _parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="also list labels that a cross-validated baseline doubts (two or three minutes; needs cleanlab)",
             )
+    command = data_commands.add_parser(
+        "fetch",
+        help="fetch the text of the real passages from the public repositories that hold it",
+        description="Builds the text of the real passages, which belongs to others, from the public GitHub "
+        "repositories named in the index, at the commits named there. Each sentence is checked against its SHA-256.",
+    )
+    command.add_argument("--index", metavar="FILE", type=Path, default=Path("data/real/index.jsonl"))
+    command.add_argument(
+        "--output", metavar="DIR", type=Path, help="folder to write (default: $STANCE_REAL, else data/real/text)"
+    )
+    command.add_argument(
+        "--from",
+        dest="clones",
+        metavar="DIR",
+        type=Path,
+        help="read clones at DIR/OWNER/NAME with git, without the network",
+    )
+    command.add_argument("--host", metavar="URL", default=None, help=argparse.SUPPRESS)
+    command.set_defaults(run=_fetch)
     return parser
 
 
@@ -546,13 +569,24 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _split(options: argparse.Namespace) -> int:
-    from stance.data.corpus import read_corpus
+    from stance.data.corpus import read_corpus, read_splits
     from stance.data.splits import make_splits, write_splits
     from stance.schema import TaskSpec
 
-    splits = make_splits(read_corpus(options.corpus, TaskSpec()))
+    kept = read_splits(options.splits) if options.splits.exists() else None
+    splits = make_splits(read_corpus(options.corpus, TaskSpec()), kept)
     write_splits(splits, options.splits)
     print(f"{options.splits}: " + ", ".join(f"{split} {len(docs)} documents" for split, docs in splits.items()))
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from stance.data.fetch import HOST, fetch_real
+    from stance.data.real import read_index, real_folder
+
+    folder = options.output or real_folder()
+    lines = fetch_real(read_index(options.index), folder, clones=options.clones, host=options.host or HOST)
+    print("\n".join(lines))
     return 0
 
 

@@ -21,9 +21,9 @@ try:
     from hydra.types import RunMode
     from omegaconf import MISSING, DictConfig, OmegaConf
 
-    from stance.data.articles import load_articles
-    from stance.data.corpus import SPLITS, load_corpus
+    from stance.data.corpus import SPLITS
     from stance.data.labelled import DatasetDict, load_files
+    from stance.data.parts import load_parts
     from stance.evaluation.gate import GateSettings
 except ImportError as error:
     raise MissingExtraError("train.py and evaluate.py", "train") from error
@@ -43,21 +43,17 @@ class TaskConfig:
 
 
 @dataclass
-class CorpusConfig:
-    """The repository's corpus."""
+class PartsConfig:
+    """The project's labelled data; see `stance.data.parts.load_parts`."""
 
-    name: str = "corpus"
+    parts: list[str] = MISSING
     corpus_dir: str = MISSING
     splits: str = MISSING
     train_part: float = 1.0
-
-
-@dataclass
-class ArticlesConfig:
-    """The five press articles."""
-
-    name: str = "articles"
-    labels: str = MISSING
+    real_index: str = MISSING
+    real_dir: str | None = None
+    real_weight: float = 1.0
+    article_labels: str = MISSING
     articles_dir: str | None = None
 
 
@@ -65,7 +61,6 @@ class ArticlesConfig:
 class FileConfig:
     """A user's own labelled files."""
 
-    name: str = "file"
     train: str | None = None
     validation: str | None = None
     test: str | None = None
@@ -109,7 +104,7 @@ def register() -> None:
     store.store(group="task", name="schema", node=TaskConfig)
     groups: dict[str, dict[str, Any]] = {
         "model": {"tfidf": TfidfSettings, "transformer": TransformerSettings},
-        "data": {"corpus": CorpusConfig, "articles": ArticlesConfig, "file": FileConfig},
+        "data": {"parts": PartsConfig, "file": FileConfig},
     }
     for group, nodes in groups.items():
         for name, node in nodes.items():
@@ -157,10 +152,19 @@ def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
     Raises:
         DataError: if they cannot be used.
     """
-    if data.name == "corpus":
-        return load_corpus(Path(data.corpus_dir), Path(data.splits), task, train_part=data.train_part, seed=seed)
-    if data.name == "articles":
-        return load_articles(Path(data.labels), Path(data.articles_dir) if data.articles_dir else None, task)
+    if "parts" in data:
+        return load_parts(
+            list(data.parts),
+            task,
+            corpus_dir=Path(data.corpus_dir),
+            splits=Path(data.splits),
+            train_part=data.train_part,
+            real_index=Path(data.real_index),
+            real_dir=Path(data.real_dir) if data.real_dir else None,
+            article_labels=Path(data.article_labels),
+            articles_dir=Path(data.articles_dir) if data.articles_dir else None,
+            seed=seed,
+        )
     return load_files(
         {split: Path(data[split]) if data[split] else None for split in SPLITS},
         task,
@@ -168,6 +172,11 @@ def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
         text_column=data.text_column,
         label_column=data.label_column,
     )
+
+
+def data_name(data: DictConfig) -> str:
+    """What the data of a config are called in reports and model folders."""
+    return "+".join(data.parts) if "parts" in data else "file"
 
 
 def settings(part: DictConfig) -> Any:

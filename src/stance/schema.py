@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LABELS: tuple[str, ...] = ("for", "against", "conditional", "none")
@@ -92,6 +93,24 @@ class Sentence:
     start: int = -1
     end: int = -1
     holder: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledSentences:
+    """Sentences with their gold labels, to train on or to choose by.
+
+    Args:
+        sentences: the sentences, n of them.
+        labels: the number of each one's label in `TaskSpec.labels`, n of them.
+        weights: how much each one counts, n of them.
+    """
+
+    sentences: Sequence[Sentence]
+    labels: Sequence[int]
+    weights: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +21,7 @@ from stance.data.labelled import (
     pick_split,
     sentences,
 )
+from stance.data.parts import balance_parts, by_part, parts_of
 from stance.evaluation.evaluate import evaluate, score, write_json
 from stance.evaluation.metrics import spread
 from stance.evaluation.report import METRICS_FILE
@@ -28,7 +30,7 @@ from stance.models.folder import MODEL_FILE, SavableModel, load_model, read_desc
 from stance.models.settings import TfidfSettings, TransformerSettings
 from stance.models.tfidf import fit_tfidf
 from stance.prediction import load
-from stance.schema import MissingExtraError, StanceError, TaskSpec
+from stance.schema import LabelledSentences, MissingExtraError, StanceError, TaskSpec
 
 try:
     from sklearn.model_selection import StratifiedGroupKFold
@@ -52,6 +54,7 @@ def train(
     out: str | os.PathLike[str],
     report: str | os.PathLike[str],
     data_name: str,
+    real_weight: float = 1.0,
     test: bool = True,
     resume: bool = False,
 ) -> dict[str, dict[str, Any]]:
@@ -65,6 +68,7 @@ def train(
         out: the model folder to write.
         report: the report folder to write: on `test` where it is wanted and there is one, else on `validation`.
         data_name: what the data are called in the model folder and the report.
+        real_weight: weight of a real sentence in training, where any other has 1.
         test: whether to look at the test split; a search for hyperparameters must not.
         resume: whether to continue a transformer's training that was cut off.
 
@@ -86,6 +90,7 @@ def train(
         settings=settings,
         seed=seed,
         checkpoints=f"{os.fspath(out)}.checkpoints",
+        real_weight=real_weight,
         resume=resume,
     )
     log.info("measuring")
@@ -95,6 +100,8 @@ def train(
         "training_data": {
             "name": data_name,
             "sha256": fingerprint(train_split),
+            "parts": {part: fingerprint(rows) for part, rows in by_part(train_split).items()},
+            "real_weight": real_weight,
             "sentences": len(train_split),
             "documents": len(set(train_split["doc"])),
         },
@@ -148,7 +155,7 @@ def export_folder(
     model = load(folder)
     inputs = cast("OnnxModel", model).inputs
     classifier = load_classifier(Path(folder), model.task, inputs.settings.context)
-    served = export(classifier, inputs, sentences(validation_split), list(validation_split["label"]), task=model.task)
+    served = export(classifier, inputs, _balanced(validation_split, model.task), task=model.task)
     info = {name: description[name] for name in ("settings", "seed", "training_data")}
     return _save(served, out, info, validation_split)
 
@@ -161,6 +168,7 @@ def fit(
     settings: TfidfSettings | TransformerSettings,
     seed: int,
     checkpoints: str | os.PathLike[str],
+    real_weight: float = 1.0,
     resume: bool = False,
 ) -> SavableModel:
     """Fit the model that the settings are of.
@@ -173,31 +181,46 @@ def fit(
         settings: hyperparameters.
         seed: governs everything drawn by chance.
         checkpoints: where a transformer's unfinished training lies.
+        real_weight: weight of a real sentence in training, where any other has 1.
         resume: whether to continue it.
 
     Raises:
         StanceError: if the data do not make a model, or there is nothing that can be resumed.
     """
+    if not 0 < real_weight < math.inf:
+        raise StanceError(f"data.real_weight must be positive, not {real_weight}")
     labels, documents = label_names(train_split), list(train_split["doc"])
     if isinstance(settings, TfidfSettings):
         if resume:
             raise StanceError("the baseline trains in seconds and has nothing to resume; leave --resume out")
         texts = list(train_split["text"])
-        return fit_tfidf(texts, labels, documents, task=task, settings=settings, seed=seed)
+        weights = _weights(train_split, real_weight)
+        return fit_tfidf(texts, labels, documents, task=task, settings=settings, seed=seed, weights=weights)
     from stance.models.transformer import fit_transformer
 
     if validation_split is None:
         kept, held_out = hold_out(labels, documents, seed=seed)
         train_split, validation_split = train_split.select(kept), train_split.select(held_out)
+    weights = _weights(train_split, real_weight)
     return fit_transformer(
-        (sentences(train_split), list(train_split["label"])),
-        (sentences(validation_split), list(validation_split["label"])),
+        LabelledSentences(sentences(train_split), list(train_split["label"]), weights),
+        _balanced(validation_split, task),
         task=task,
         settings=settings,
         seed=seed,
         checkpoints=Path(checkpoints),
         resume=resume,
     )
+
+
+def _weights(split: Dataset, real_weight: float) -> list[float]:
+    return [real_weight if part == "real" else 1.0 for part in parts_of(split)]
+
+
+def _balanced(split: Dataset, task: TaskSpec) -> LabelledSentences:
+    """A validation split in which the stances of each part weigh the same."""
+    weights = balance_parts(split, task.stance_labels).tolist()
+    return LabelledSentences(sentences(split), list(split["label"]), weights)
 
 
 def cross_validate(

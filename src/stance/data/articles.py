@@ -18,7 +18,12 @@ def articles_folder() -> Path:
 
 
 def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> DatasetDict:
-    """The labelled sentences of the articles, as a test split.
+    """Read the articles as a test split; see `read_articles`."""
+    return make_datasets({"test": read_articles(labels_file, folder, task)}, task)
+
+
+def read_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> list[dict[str, Any]]:
+    """Read the labelled sentences of the articles.
 
     Args:
         labels_file: JSONL with `file`, `sha256`, `start`, `end` (characters), `label`, `label_2`, `holder`.
@@ -66,7 +71,7 @@ def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> Dat
         raise DataError.of_rows(bad)
     if not rows:
         raise DataError(f"{labels_file} holds no rows")
-    return make_datasets({"test": rows}, task)
+    return rows
 
 
 def _why_bad(values: dict[str, Any], task: TaskSpec) -> str | None:

@@ -16,12 +16,14 @@ from stance.schema import TaskSpec
 SPLITS = ("train", "validation", "test")
 # A document of this file is a group of variants of one sentence; they are not one another's context.
 CONTRAST_SETS = "contrast_sets"
+# Files whose names begin so hold documents that retell real pages in other words.
+RETOLD = "retold_"
 
 
 def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
-    """Every row of the corpus, by file name and in reading order, with `file` and `context` added.
+    """Every row of the corpus, by file name and in reading order, with `file`, `origin` and `context` added.
 
-    `context` is the sentences before it in the document, one a line.
+    `origin` is `retold` or `invented`; `context` is the sentences before it in the document, one a line.
 
     Raises:
         DataError: if the folder holds no corpus, or a row is bad; lists the bad rows of all files.
@@ -37,7 +39,8 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
         rows, bad_rows = read_labelled(file, task)
         bad += bad_rows
         bad += [(file, BadRow(r.line, "no 'doc'", r.values)) for r in rows if not r.values.get("doc")]
-        values = [{**row.values, "file": file.stem} for row in rows if row.values.get("doc")]
+        origin = "retold" if file.stem.startswith(RETOLD) else "invented"
+        values = [{**row.values, "file": file.stem, "origin": origin} for row in rows if row.values.get("doc")]
         for row in values:
             row |= {flag: bool(row.get(flag)) for flag in ("mixed", "implicit")}
         found += [{**row, "context": ""} for row in values] if file.stem == CONTRAST_SETS else with_context(values)
@@ -46,16 +49,16 @@ def read_corpus(folder: Path, task: TaskSpec) -> list[dict[str, Any]]:
     return found
 
 
-def load_corpus(
+def split_corpus(
     folder: Path, splits_file: Path, task: TaskSpec, *, train_part: float = 1.0, seed: int = 1
-) -> DatasetDict:
-    """The corpus as train, validation and test split.
+) -> dict[str, list[dict[str, Any]]]:
+    """Read the rows of the corpus, by split.
 
     Args:
         folder: the folder of the corpus' JSONL files.
         splits_file: document name to split, as `stance data split` writes it.
         task: its labels are the valid ones.
-        train_part: how much of the training documents to keep, above 0 to 1, for trials and learning curves.
+        train_part: share of the training documents to keep, above 0 to 1, for trials and learning curves.
         seed: governs which documents these are.
 
     Raises:
@@ -69,18 +72,26 @@ def load_corpus(
     random.Random(seed).shuffle(train)
     for doc in train[math.ceil(train_part * len(train)) :]:
         split_of[doc] = "left out"
-    return make_datasets({split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}, task)
+    return {split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}
 
 
-def read_splits(file: Path, documents: Set[str]) -> dict[str, str]:
-    """Document name to split.
+def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
+    """Read the whole corpus as train, validation and test split; see `split_corpus`."""
+    return make_datasets(split_corpus(folder, splits_file, task), task)
+
+
+def read_splits(file: Path, documents: Set[str] | None = None) -> dict[str, str]:
+    """Read which split each document is in.
 
     Args:
         file: as `stance data split` writes it.
-        documents: the documents that it must split, no more and no less.
+        documents: the documents that the file must list, no more and no less. None skips this check.
+
+    Returns:
+        Document name to split.
 
     Raises:
-        DataError: if the file is missing, is no such mapping, or is of other documents.
+        DataError: if the file is missing, is no such mapping, or lists other documents.
     """
     try:
         splits = json.loads(file.read_text(encoding="utf-8"))
@@ -91,7 +102,7 @@ def read_splits(file: Path, documents: Set[str]) -> dict[str, str]:
         raise DataError(f"{file} cannot be read ({error.strerror}): run `stance data split`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} does not list the documents of {', '.join(SPLITS)} ({error!r})") from None
-    odd = sorted(documents ^ dict(pairs).keys())
+    odd = sorted(documents ^ dict(pairs).keys()) if documents is not None else []
     if odd:
         raise DataError(
             f"{file} and the corpus differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"

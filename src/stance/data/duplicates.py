@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ except ImportError as error:
 
 SIMILARITY = 0.9
 FORMULA_WORDS = 10
+RUN_WORDS = 12
 _CHUNK = 500
 
 
@@ -55,6 +57,28 @@ def find_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) -> lis
             if column > row:
                 first, second = sorted((order[start + row], order[start + column]))
                 pairs.append((first, second, float(scores[row, column])))
+    return sorted(pairs)
+
+
+def find_shared_runs(texts: Sequence[str], words: int = RUN_WORDS) -> list[tuple[int, int]]:
+    """Find texts that have a run of words in common, ignoring case and punctuation.
+
+    Args:
+        texts: the texts.
+        words: length of the run, in words.
+
+    Returns:
+        Pairs (index, larger index), sorted. Each text is paired with the first text that has the same run, so that the
+        pairs connect all texts that share it without listing every combination.
+    """
+    first_with: dict[tuple[str, ...], int] = {}
+    pairs = set()
+    for number, text in enumerate(texts):
+        found = re.findall(r"\w+", text.casefold())
+        for start in range(len(found) - words + 1):
+            first = first_with.setdefault(tuple(found[start : start + words]), number)
+            if first != number:
+                pairs.add((first, number))
     return sorted(pairs)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stance.evaluation.metrics import QUANTILES, resample
+from stance.evaluation.metrics import QUANTILES, macro_f1_of, resample
 from stance.evaluation.report import MIN_SLICE, ReportError, environment, read_metrics, read_predictions
 from stance.schema import MissingExtraError
 from stance.text import visible
@@ -58,7 +58,8 @@ def difference(
     truth = np.array([labels.index(label) for label in gold])
     predicted = [_predicted(metrics) for metrics in (first, second)]
     columns = [labels.index(label) for label in stances]
-    before, after = (found[0] for found in resample(truth, predicted, documents, len(labels), columns, second["seed"]))
+    resampled = resample(truth, predicted, documents, len(labels), second["seed"])
+    before, after = (macro_f1_of(matrices, columns) for matrices in resampled)
     low, high = np.nanquantile(after - before, QUANTILES).tolist()
     right_before, right_after = (p == truth for p in predicted)
     fixed, broken = int((right_after & ~right_before).sum()), int((right_before & ~right_after).sum())

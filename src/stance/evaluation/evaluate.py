@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stance.atomic import check_replaceable, whole_folder
 from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
+from stance.data.parts import parts_of
 from stance.evaluation.behaviour import Case, make_invariance_cases, run_cases
 from stance.evaluation.metrics import MAX_SLICES, compute_metrics, holder_metrics, length_slice
 from stance.evaluation.report import METRICS_FILE, PREDICTIONS_FILE, write_report
@@ -21,6 +22,11 @@ from stance.models import StanceModel
 
 # N-grams in `predictions.jsonl` for each sentence: those that weigh most.
 EXPLAINED = 8
+# Figures of `metrics.json` that are given for each part of the data too.
+PART_FIGURES = (
+    *("sentences", "documents", "macro_f1", "macro_f1_interval", "macro_f1_all", "accuracy", "accuracy_interval"),
+    *("ece", "brier", "takes_a_stance", "per_class"),
+)
 
 
 def score(
@@ -34,22 +40,30 @@ def score(
         seed: governs the bootstrap.
 
     Returns:
-        The metrics (see `compute_metrics`) with the data's fingerprint, and, where holders are labelled and the model
-        names some, with `holders` (see `holder_metrics`); the probabilities, shape (rows, labels); and the holders.
+        The metrics (see `compute_metrics`) with the data's fingerprint; with `holders` (see `holder_metrics`) where
+        holders are labelled and the model names some; and with `parts`, the figures of each part, where the data have
+        several. Then the probabilities, shape (rows, labels), and the holders.
     """
     items = sentences(dataset)
     probabilities, holders = model.read(items, progress=True)
+    labels, documents, parts = label_names(dataset), list(dataset["doc"]), parts_of(dataset)
     metrics = compute_metrics(
-        label_names(dataset),
-        probabilities,
-        list(dataset["doc"]),
-        task=model.task,
-        seed=seed,
-        slices=_slice_columns(dataset),
+        labels, probabilities, documents, task=model.task, seed=seed, slices=_slice_columns(dataset)
     )
     if any(holders) and any(item.holder for item in items):
-        documents = [item.doc for item in items]
         metrics["holders"] = holder_metrics([item.holder for item in items], holders, documents, seed=seed)
+    if len(set(parts)) > 1:
+        metrics["parts"] = {}
+        for part in dict.fromkeys(parts):
+            rows = [row for row, other in enumerate(parts) if other == part]
+            of_part = compute_metrics(
+                [labels[row] for row in rows],
+                probabilities[rows],
+                [documents[row] for row in rows],
+                task=model.task,
+                seed=seed,
+            )
+            metrics["parts"][part] = {name: of_part[name] for name in PART_FIGURES}
     return {"data_sha256": fingerprint(dataset), **metrics}, probabilities, holders
 
 

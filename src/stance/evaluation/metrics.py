@@ -54,7 +54,8 @@ def compute_metrics(
     Returns:
         JSON-ready figures: `macro_f1` (over the stance labels), `macro_f1_interval` (95 %), `macro_f1_all` (over
         all labels), `accuracy` and `accuracy_interval`, `brier`, `ece`, `reliability` (what `ece` is made of),
-        `selective` (what is left, and how right it is, where the least confident are left to a human), `per_class`,
+        `selective` (what is left, and how right it is, where the least confident are left to a human),
+        `takes_a_stance` (see the function of that name), `per_class`,
         `confusion_matrix` (rows gold, columns predicted, in label order), `slices`, the counts, and `predicted`
         (the numbers of the predicted labels, for `stance.evaluation.compare`).
 
@@ -72,26 +73,28 @@ def compute_metrics(
         truth, predicted, labels=range(len(labels)), zero_division=0.0
     )
     matrix = confusion_matrix(truth, predicted, labels=range(len(labels)))
-    macro_f1_interval, accuracy_interval = intervals(truth, predicted, documents, len(labels), stance, seed)
+    resampled = resample(truth, [predicted], documents, len(labels), seed)[0]
     return {
         "sentences": len(truth),
         "documents": len(set(documents)),
         "labels": labels,
         "stance_labels": list(task.stance_labels),
         "macro_f1": float(f1[stance].mean()),
-        "macro_f1_interval": macro_f1_interval,
+        "macro_f1_interval": interval(macro_f1_of(resampled, stance)),
         "macro_f1_all": float(f1.mean()),
         "accuracy": float((truth == predicted).mean()),
-        "accuracy_interval": accuracy_interval,
+        "accuracy_interval": interval(accuracy_of(resampled)),
         "brier": float(brier_score_loss(truth, probabilities, labels=range(len(labels)), scale_by_half=False)),
         "ece": expected_calibration_error(truth, probabilities),
         "reliability": reliability(truth, probabilities),
         "selective": selective(truth, probabilities, stance),
+        "takes_a_stance": takes_a_stance(truth, probabilities, resampled, stance),
         "per_class": {
             label: {
                 "precision": float(precision[i]),
                 "recall": float(recall[i]),
                 "f1": float(f1[i]),
+                "f1_interval": interval(macro_f1_of(resampled, [i])),
                 "support": int(support[i]),
             }
             for i, label in enumerate(labels)
@@ -177,30 +180,49 @@ def selective(
     return table
 
 
-def intervals(
-    truth: NDArray[np.int_],
-    predicted: NDArray[np.int_],
-    documents: Sequence[str],
-    classes: int,
-    stance: Sequence[int],
-    seed: int,
-) -> tuple[list[float], list[float]]:
-    """95 % percentile intervals (Efron and Tibshirani 1993, ch. 13) of macro-F1 and accuracy.
-
-    Whole documents are drawn with replacement, as the sentences of one document are not independent.
+def takes_a_stance(
+    truth: NDArray[np.int_], probabilities: NDArray[np.float64], resampled: NDArray[np.float64], stance: Sequence[int]
+) -> dict[str, Any]:
+    """How well sentences that take any stance are told from those that take none.
 
     Args:
         truth: the true label's column, shape (n,).
-        predicted: the predicted label's column, shape (n,).
-        documents: the sentences' documents, n of them.
-        classes: how many labels there are.
-        stance: the columns that macro-F1 is over.
-        seed: governs what is drawn.
+        probabilities: shape (n, labels).
+        resampled: bootstrap samples of the confusion matrix, see `resample`.
+        stance: the columns of the stance labels.
+
+    Returns:
+        `precision`, `recall` and `f1` with `f1_interval`; `false_per_1000`, the sentences taken for a stance among
+        1,000 that take none, with `false_per_1000_interval` (both None where every sentence takes one); and `ece`, the
+        calibration error over the sentences that the model takes for a stance (None where there are none).
     """
-    macro_f1, accuracy = resample(truth, [predicted], documents, classes, stance, seed)[0]
-    if np.isnan(macro_f1).all():  # no stance in gold or predictions
-        macro_f1 = np.zeros(1)
-    return np.nanquantile(macro_f1, QUANTILES).tolist(), np.quantile(accuracy, QUANTILES).tolist()
+    predicted = probabilities.argmax(axis=1)
+    whole = confusion_matrix(truth, predicted, labels=range(probabilities.shape[1]))[None]
+
+    def figures(matrices: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+        """Precision, recall, F1 and false share of confusion matrices of shape (samples, labels, labels)."""
+        found = matrices[:, :, stance].sum(axis=2)  # predicted as a stance, shape (samples, gold labels)
+        hits, taken, wanted = found[:, stance].sum(axis=1), found.sum(axis=1), matrices[:, stance].sum(axis=(1, 2))
+        without = matrices.sum(axis=(1, 2)) - wanted
+        false = taken - hits
+        return tuple(
+            np.divide(part, total, out=np.full(len(matrices), np.nan), where=total > 0)
+            for part, total in ((hits, taken), (hits, wanted), (2 * hits, taken + wanted), (false, without))
+        )
+
+    precision, recall, f1, false = (float(np.nan_to_num(figure[0])) for figure in figures(whole))
+    *_, f1_samples, false_samples = figures(resampled)
+    chosen = np.isin(predicted, stance)
+    any_without = not np.isin(truth, stance).all()
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "f1_interval": interval(f1_samples),
+        "false_per_1000": 1000 * false if any_without else None,
+        "false_per_1000_interval": [1000 * end for end in interval(false_samples)] if any_without else None,
+        "ece": expected_calibration_error(truth[chosen], probabilities[chosen]) if chosen.any() else None,
+    }
 
 
 def resample(
@@ -208,38 +230,69 @@ def resample(
     predictions: Sequence[NDArray[np.int_]],
     documents: Sequence[str],
     classes: int,
-    stance: Sequence[int],
     seed: int,
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Macro-F1 and accuracy of several models on the same bootstrap samples, drawn by document.
+) -> list[NDArray[np.float64]]:
+    """Draw bootstrap samples of the confusion matrices of several models, the same documents for each model.
+
+    Whole documents are drawn with replacement, as the sentences of one document are not independent.
 
     Args:
         truth: the true label's column, shape (n,).
         predictions: of each model the predicted label's column, shape (n,).
         documents: the sentences' documents, n of them.
         classes: how many labels there are.
-        stance: the columns that macro-F1 is over.
         seed: governs what is drawn.
 
     Returns:
-        For each model macro-F1 and accuracy, each of shape (samples,). A label that a sample has neither in its gold
-        nor in its predictions is left out of the sample's macro-F1, which is NaN without any.
+        For each model shape (samples, classes, classes), rows gold, columns predicted.
     """
     _, doc = np.unique(np.asarray(documents), return_inverse=True)
     count = int(doc.max()) + 1
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
-    results = []
+    results: list[NDArray[np.float64]] = []
     for predicted in predictions:
         matrices = np.zeros((count, classes, classes))
         np.add.at(matrices, (doc, truth, predicted), 1)
-        resampled = np.tensordot(draws, matrices, axes=1)
-        hits = np.diagonal(resampled, axis1=1, axis2=2)
-        sums = resampled.sum(axis=1) + resampled.sum(axis=2)
-        f1 = np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)[:, stance]
-        occurring = (sums > 0)[:, stance].sum(axis=1)
-        macro_f1 = np.divide(f1.sum(axis=1), occurring, out=np.full(len(f1), np.nan), where=occurring > 0)
-        results.append((macro_f1, hits.sum(axis=1) / resampled.sum(axis=(1, 2))))
+        resampled: NDArray[np.float64] = np.asarray(np.tensordot(draws, matrices, axes=1), dtype=np.float64)
+        results.append(resampled)
     return results
+
+
+def macro_f1_of(matrices: NDArray[np.float64], columns: Sequence[int]) -> NDArray[np.float64]:
+    """Compute macro-F1 of confusion matrices.
+
+    Args:
+        matrices: shape (samples, classes, classes), rows gold, columns predicted.
+        columns: the classes to average over. A class that a sample has neither in its gold nor in its predictions is
+            left out of the sample's average.
+
+    Returns:
+        Shape (samples,); NaN where a sample has none of the classes.
+    """
+    hits = np.diagonal(matrices, axis1=1, axis2=2)
+    sums = matrices.sum(axis=1) + matrices.sum(axis=2)
+    f1: NDArray[np.float64] = np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)[:, columns]
+    occurring = (sums > 0)[:, columns].sum(axis=1)
+    macro_f1: NDArray[np.float64] = np.divide(
+        f1.sum(axis=1), occurring, out=np.full(len(f1), np.nan), where=occurring > 0
+    )
+    return macro_f1
+
+
+def accuracy_of(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the accuracy of confusion matrices of shape (samples, classes, classes), giving shape (samples,)."""
+    accuracy: NDArray[np.float64] = np.trace(matrices, axis1=1, axis2=2) / matrices.sum(axis=(1, 2))
+    return accuracy
+
+
+def interval(samples: NDArray[np.float64]) -> list[float]:
+    """Return the 95 % percentile interval (Efron and Tibshirani 1993, ch. 13) of bootstrap samples.
+
+    Samples that are NaN are left out; if all are, both ends are 0.
+    """
+    known = samples[~np.isnan(samples)]
+    ends: list[float] = np.quantile(known, QUANTILES).tolist() if len(known) else [0.0, 0.0]
+    return ends
 
 
 def holder_metrics(
@@ -305,15 +358,15 @@ def _slices(
         chosen = values == value
         gold, found = truth[chosen], predicted[chosen]
         present = [i for i in stance if (gold == i).any()]
-        macro_f1, accuracy = intervals(gold, found, documents[chosen].tolist(), classes, present or stance, seed)
+        resampled = resample(gold, [found], documents[chosen].tolist(), classes, seed)[0]
         f1 = f1_score(gold, found, labels=present, average="macro", zero_division=0.0) if present else None
         result[str(value)] = {
             "sentences": int(chosen.sum()),
             "stance_sentences": int(np.isin(gold, stance).sum()),
             "macro_f1": None if f1 is None else float(f1),
-            "macro_f1_interval": macro_f1 if present else None,
+            "macro_f1_interval": interval(macro_f1_of(resampled, present)) if present else None,
             "accuracy": float((gold == found).mean()),
-            "accuracy_interval": accuracy,
+            "accuracy_interval": interval(accuracy_of(resampled)),
         }
     return result
 

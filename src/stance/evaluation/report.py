@@ -50,7 +50,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise ReportError(f"{file} is damaged ({error}): evaluate the model again") from None
-    missing = [name for name in ("macro_f1", "data_sha256", "reliability", "predicted") if name not in metrics]
+    missing = [
+        name
+        for name in ("macro_f1", "data_sha256", "reliability", "predicted", "takes_a_stance")
+        if name not in metrics
+    ]
     if missing:
         raise ReportError(f"{file} lacks {missing[0]!r}: evaluate the model again, with this version of stance")
     return metrics
@@ -146,6 +150,8 @@ def environment(*, autoescape: bool) -> jinja2.Environment:
         "figure": lambda value: "–" if value is None else f"{value:.3f}",
         "change": lambda value: f"{value:+.3f}",
         "interval": lambda ends: "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}",
+        "rate": lambda value: "–" if value is None else f"{value:.0f}",
+        "rates": lambda ends: "–" if ends is None else f"{ends[0]:.0f} to {ends[1]:.0f}",
         "percent": lambda value: f"{value:.0%}",
         "count": lambda value: f"{value:,}",
         "cell": _cell,
@@ -173,14 +179,21 @@ def _common(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary_table(metrics: dict[str, dict[str, Any]]) -> str:
-    """One compact table: a row for each named set of metrics."""
-    lines = [f"{'':<26} {'macro-F1':>8}  {'95 % interval':<15} {'accuracy':>8} {'ECE':>6} {'Brier':>6} {'n':>7}"]
+    """Return one compact table: a row for each named set of metrics, and below it one for each part of its data."""
+    lines = [
+        f"{'':<26} {'macro-F1':>8}  {'95 % interval':<15} {'accuracy':>8} {'ECE':>6} {'any stance':>10} "
+        f"{'false/1000':>10} {'n':>7}"
+    ]
     for name, m in metrics.items():
-        low, high = m["macro_f1_interval"]
-        lines.append(
-            f"{name:<26} {m['macro_f1']:>8.3f}  [{low:.3f}, {high:.3f}]  {m['accuracy']:>8.3f} {m['ece']:>6.3f} "
-            f"{m['brier']:>6.3f} {m['sentences']:>7,}"
-        )
+        rows = {name: m, **{f"  {part}": figures for part, figures in m.get("parts", {}).items()}}
+        for row, figures in rows.items():
+            low, high = figures["macro_f1_interval"]
+            any_stance, false = (figures["takes_a_stance"][key] for key in ("f1", "false_per_1000"))
+            lines.append(
+                f"{row:<26} {figures['macro_f1']:>8.3f}  [{low:.3f}, {high:.3f}]  {figures['accuracy']:>8.3f} "
+                f"{figures['ece']:>6.3f} {any_stance:>10.3f} {'-' if false is None else f'{false:.0f}':>10} "
+                f"{figures['sentences']:>7,}"
+            )
     return "\n".join(lines)
 
 

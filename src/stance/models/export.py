@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
+from stance.schema import LabelledSentences, MissingExtraError, Sentence, StanceError, TaskSpec
 
 try:
     import onnx
@@ -47,9 +47,7 @@ class Served(torch.nn.Module):
         return found["logits"], found["holder_logits"]
 
 
-def export(
-    classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence], labels: Sequence[int], *, task: TaskSpec
-) -> OnnxModel:
+def export(classifier: Classifier, inputs: Inputs, validation: LabelledSentences, *, task: TaskSpec) -> OnnxModel:
     """Export a classifier to ONNX, quantize it to int8, and calibrate it.
 
     The fp32 graph must give torch's labels on all sentences (but where torch's two best logits are as good as equal).
@@ -60,18 +58,18 @@ def export(
     Args:
         classifier: in evaluation mode, on the CPU.
         inputs: its inputs.
-        sentences: validation sentences.
-        labels: the numbers of their labels.
+        validation: what the graph is checked and calibrated on; the weights count there.
         task: the labels.
 
     Raises:
         StanceError: if the fp32 graph and torch disagree.
     """
+    sentences = validation.sentences
     with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         _to_onnx(classifier, inputs, whole)
         expected = torch_logits(classifier, inputs, sentences)
-        exact = OnnxModel(whole.read_bytes(), inputs, calibrate(expected, labels), task)
+        exact = OnnxModel(whole.read_bytes(), inputs, calibrate(expected, validation), task)
         logits = exact.logits(sentences, progress=True)
         best = np.sort(expected, axis=1)
         clear = best[:, -1] - best[:, -2] > SAME
@@ -80,13 +78,13 @@ def export(
                 f"the ONNX graph gives other labels than torch on {differ} of {len(sentences)} validation sentences; "
                 "this encoder cannot be served"
             )
-        score = macro_f1(labels, exact.calibration(logits), task)
+        score = macro_f1(validation.labels, exact.calibration(logits), validation.weights, task)
         for excluded in ((), ("Gelu",), ("LayerNormalization", "Gelu")):
             _quantize(whole, small, after=excluded)
             quantized = OnnxModel(small.read_bytes(), inputs, exact.calibration, task)
             logits = quantized.logits(sentences, progress=True)
-            quantized.calibration = calibrate(logits, labels)
-            loss = score - macro_f1(labels, quantized.calibration(logits), task)
+            quantized.calibration = calibrate(logits, validation)
+            loss = score - macro_f1(validation.labels, quantized.calibration(logits), validation.weights, task)
             log.info("int8%s loses %.4f of macro-F1 %.4f", f" except after {excluded}" if excluded else "", loss, score)
             if loss <= MAX_LOSS:
                 return quantized
@@ -105,21 +103,22 @@ def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sen
     return logits
 
 
-def calibrate(logits: NDArray[np.float64], labels: Sequence[int]) -> Calibration:
-    """The calibration that makes the gold labels most likely.
+def calibrate(logits: NDArray[np.float64], validation: LabelledSentences) -> Calibration:
+    """Fit the calibration that makes the gold labels most likely.
 
     Args:
         logits: shape (sentences, labels).
-        labels: the numbers of the gold labels.
+        validation: the sentences' gold labels, and how much each counts.
     """
+    gold = np.arange(len(logits)), np.asarray(validation.labels)
+    weights = np.asarray(validation.weights)
 
     def calibration(parameters: NDArray[np.float64]) -> Calibration:
         # Adding the same to all biases changes nothing: the last one is 0.
         return Calibration(float(np.exp(parameters[0])), (*parameters[1:].tolist(), 0.0))
 
     def loss(parameters: NDArray[np.float64]) -> float:
-        probabilities = calibration(parameters)(logits)
-        return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
+        return float(-np.average(np.log(calibration(parameters)(logits)[gold] + 1e-12), weights=weights))
 
     bounds = [(-3.0, 3.0)] * logits.shape[1]
     return calibration(minimize(loss, np.zeros(logits.shape[1]), method="L-BFGS-B", bounds=bounds).x)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from stance.schema import StanceError
 
+CLASS_WEIGHTS = ("balanced", "sqrt", "none")
+
 
 @dataclass
 class TfidfSettings:
@@ -53,7 +55,8 @@ class TransformerSettings:
         patience: epochs without a better validation score after which training stops.
         batch_size: sentences per step and device, about.
         learning_rate: peak of AdamW's learning rate; it rises over a tenth of the steps and falls linearly.
-        class_weights: whether labels weigh inversely to their frequency; without, rare ones are predicted less often.
+        class_weights: how a label's weight falls with its frequency in training: `balanced` (inversely), `sqrt` (with
+            the square root of that) or `none`.
         label_smoothing: part of each label's probability that is spread over all labels, 0 to below 1.
         freeze_embeddings: whether the encoder's embeddings stay as they were pretrained.
         frozen_layers: how many of the encoder's lowest layers stay as they were pretrained.
@@ -73,7 +76,7 @@ class TransformerSettings:
     patience: int = 2
     batch_size: int = 32
     learning_rate: float = 1e-4
-    class_weights: bool = True
+    class_weights: str = "balanced"
     label_smoothing: float = 0.05
     freeze_embeddings: bool = True
     frozen_layers: int = 0
@@ -87,6 +90,10 @@ class TransformerSettings:
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise StanceError(f"model.{name} must be at least {value}, not {getattr(self, name)}")
+        if self.class_weights not in CLASS_WEIGHTS:
+            raise StanceError(
+                f"model.class_weights must be one of {', '.join(CLASS_WEIGHTS)}, not {self.class_weights}"
+            )
         if not 0 <= self.context_dropout <= 1:
             raise StanceError(f"model.context_dropout must be from 0 to 1, not {self.context_dropout}")
         if not 0 <= self.label_smoothing < 1:

@@ -175,6 +175,7 @@ def fit_tfidf(
     task: TaskSpec,
     settings: TfidfSettings,
     seed: int,
+    weights: Sequence[float] | None = None,
 ) -> TfidfModel:
     """Fit the baseline.
 
@@ -190,6 +191,7 @@ def fit_tfidf(
         task: the labels.
         settings: hyperparameters.
         seed: governs the folds and the SVM's coordinate order.
+        weights: how much each sentence counts; None weighs all the same.
 
     Returns:
         The fitted model.
@@ -235,7 +237,8 @@ def fit_tfidf(
         cv=list(by_document.split(texts, labels, documents)),
         ensemble=False,
     )
-    pipeline = Pipeline([("features", features), ("classifier", classifier)]).fit(texts, labels)
+    pipeline = Pipeline([("features", features), ("classifier", classifier)])
+    pipeline.fit(texts, labels, classifier__sample_weight=weights)
     classifier.set_params(cv=None)  # the folds' row numbers are no part of the model, and are most of its size
     svm = classifier.calibrated_classifiers_[0].estimator
     svm.coef_ = svm.coef_.astype(np.float32)  # half the file; probabilities move by less than 1e-6

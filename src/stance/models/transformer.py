@@ -22,7 +22,7 @@ from stance.models import StanceModel
 from stance.models.encoders import NEVER, check_masking, freeze, hidden_states, load_encoder, without_pooler
 from stance.models.folder import MODEL_FILE, file_sha256, load_model
 from stance.models.settings import TransformerSettings
-from stance.schema import MissingExtraError, Sentence, StanceError, TaskSpec
+from stance.schema import LabelledSentences, MissingExtraError, Sentence, StanceError, TaskSpec
 
 try:
     import torch
@@ -107,6 +107,7 @@ class Classifier(nn.Module):
         labels: torch.Tensor | None = None,
         soft_labels: torch.Tensor | None = None,
         holders: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Logits, and the loss where labels are given; inputs as `Inputs.arrays`.
 
@@ -117,6 +118,7 @@ class Classifier(nn.Module):
             labels: likewise; `IGNORED` where a window has fewer sentences.
             soft_labels: probabilities of shape (windows, sentences, labels), which take precedence.
             holders: first and last token of each holder, shape (windows, sentences, 2); `IGNORED` where there is none.
+            weights: weight of each sentence in the loss, shape (windows, sentences); None weighs all the same.
 
         Returns:
             `logits` of shape (windows, sentences, labels); `holder_logits` of shape (windows, sentences, tokens, 2), of
@@ -138,17 +140,25 @@ class Classifier(nn.Module):
         if labels is None:
             return found
         known = labels != IGNORED
+        of_sentence = torch.ones_like(logits[..., 0], dtype=torch.float32) if weights is None else weights
+        of_known = of_sentence[known]
         if soft_labels is None:
-            loss = nn.functional.cross_entropy(
-                logits[known].float(), labels[known], weight=self.class_weights, label_smoothing=self.label_smoothing
+            gold = labels[known]
+            losses = nn.functional.cross_entropy(
+                logits[known].float(), gold, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
             )
+            total = of_known if self.class_weights is None else of_known * self.class_weights[gold]
         else:
-            loss = nn.functional.cross_entropy(logits[known].float(), soft_labels[known])
+            losses = nn.functional.cross_entropy(logits[known].float(), soft_labels[known], reduction="none")
+            total = of_known
+        loss = (of_known * losses).sum() / total.sum()
         if holders is not None:
             # Over the whole batch, so that a batch with few holders counts them no more than another does.
+            # Shapes: logits (windows, sentences, tokens, 2) -> (windows * sentences * 2, tokens); holders likewise.
             spans = holder_logits.float().transpose(2, 3).flatten(0, 2)
-            missed = nn.functional.cross_entropy(spans, holders.flatten(), ignore_index=IGNORED, reduction="sum")
-            loss = loss + HOLDER_WEIGHT * missed / known.sum()
+            missed = nn.functional.cross_entropy(spans, holders.flatten(), ignore_index=IGNORED, reduction="none")
+            missed = missed * of_sentence.unsqueeze(2).expand(-1, -1, 2).flatten()
+            loss = loss + HOLDER_WEIGHT * missed.sum() / of_known.sum()
         return {"loss": loss, **found}
 
     def _sees(self, units: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
@@ -217,12 +227,14 @@ class Example:
         window: the sentences.
         labels: the numbers of their labels, shape (sentences,).
         holders: the first and the last token of each one's holder, shape (sentences, 2); `IGNORED` where none is named.
+        weights: weight of each one in the loss, shape (sentences,).
         soft_labels: a teacher's probabilities, shape (sentences, labels), which count instead of the labels.
     """
 
     window: Window
     labels: list[int]
     holders: list[tuple[int, int]]
+    weights: list[float]
     soft_labels: NDArray[np.float64] | None = None
 
 
@@ -238,8 +250,7 @@ class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
 
     Args:
         inputs: how sentences become token ids.
-        sentences: the sentences, with their contexts.
-        labels: the number of each one's label.
+        data: the sentences, with their contexts.
         batch_size: sentences in a batch, about.
         context_dropout: the probability that a sentence, with those behind it, does not see what is before it.
         seed: governs, with the epoch, what is cut off, and the batches.
@@ -249,17 +260,15 @@ class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
     def __init__(
         self,
         inputs: Inputs,
-        sentences: Sequence[Sentence],
-        labels: Sequence[int],
+        data: LabelledSentences,
         batch_size: int,
         context_dropout: float,
         seed: int,
         soft_labels: NDArray[np.float64] | None = None,
     ) -> None:
         self.inputs = inputs
-        self.chains = inputs.chains(sentences)
-        self.holders = [sentence.holder for sentence in sentences]
-        self.labels = labels
+        self.data = data
+        self.chains = inputs.chains(data.sentences)
         self.context_dropout = context_dropout
         self.seed = seed
         self.soft_labels = soft_labels
@@ -298,16 +307,18 @@ class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
     def _example(self, window: Window) -> Example:
         nowhere = (IGNORED, IGNORED)
         holders = [
-            self.inputs.holder_tokens(window, window.first + i, self.holders[row]) or nowhere
+            self.inputs.holder_tokens(window, window.first + i, self.data.sentences[row].holder) or nowhere
             for i, row in enumerate(window.rows)
         ]
         soft = None
         if self.soft_labels is not None:
             soft = np.stack([self.soft_labels[int(window.first + i == 0), row] for i, row in enumerate(window.rows)])
-        return Example(window, [self.labels[row] for row in window.rows], holders, soft)
+        labels = [self.data.labels[row] for row in window.rows]
+        weights = [self.data.weights[row] for row in window.rows]
+        return Example(window, labels, holders, weights, soft)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.labels) / self.batch_size)
+        return math.ceil(len(self.data) / self.batch_size)
 
     def __getitem__(self, index: int) -> list[Example]:
         return self.batches[index]
@@ -355,8 +366,8 @@ class Progress(transformers.TrainerCallback):
 
 
 def fit_transformer(
-    train: tuple[Sequence[Sentence], Sequence[int]],
-    validation: tuple[Sequence[Sentence], Sequence[int]],
+    train: LabelledSentences,
+    validation: LabelledSentences,
     *,
     task: TaskSpec,
     settings: TransformerSettings,
@@ -370,8 +381,8 @@ def fit_transformer(
     checked on validation, and calibrated there.
 
     Args:
-        train: sentences and the numbers of their labels in `task.labels`.
-        validation: likewise.
+        train: what the model learns from; the weights are those of the loss.
+        validation: what the best epoch and the calibration are chosen on; the weights count there.
         task: the labels.
         settings: hyperparameters.
         seed: governs the head's first weights, dropout, and the order and contexts of each epoch.
@@ -387,19 +398,23 @@ def fit_transformer(
     """
     from stance.models.export import export
 
-    sentences, labels = list(train[0]), list(train[1])
+    labels = list(train.labels)
     missing = [name for i, name in enumerate(task.labels) if i not in set(labels)]
     if missing:
         raise StanceError(f"label {missing[0]!r} has no training sentence: add some, or leave it out of task.labels")
     arguments = _arguments(settings, seed, checkpoints)
     transformers.set_seed(seed)
-    encoder, inputs = _starting_point(settings, sentences)
-    weights = None
-    if settings.class_weights:
-        weights = torch.tensor(len(labels) / (len(task.labels) * np.bincount(labels)), dtype=torch.float32)
+    encoder, inputs = _starting_point(settings, train.sentences)
+    weights = _class_weights(settings.class_weights, train, len(task.labels))
     classifier = Classifier(encoder, len(task.labels), settings.context, weights, settings.label_smoothing)
     data = json.dumps(
-        [[(s.text, s.context, s.holder, y) for s, y in zip(*part, strict=True)] for part in (train, validation)]
+        [
+            [
+                (s.text, s.context, s.holder, y, w)
+                for s, y, w in zip(part.sentences, part.labels, part.weights, strict=True)
+            ]
+            for part in (train, validation)
+        ]
     )
     run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
     teacher = None
@@ -411,19 +426,18 @@ def fit_transformer(
     with arguments.main_process_first():
         if arguments.process_index == 0:
             _tidy_checkpoints(checkpoints, run, resume=resume)
-        soft_labels = _soft_labels(teacher, sentences, checkpoints / SOFT_LABELS_FILE) if teacher else None
+        soft_labels = _soft_labels(teacher, train.sentences, checkpoints / SOFT_LABELS_FILE) if teacher else None
     # Single windows, not batches of them: with several processes, the Trainer counts what it evaluates by item.
-    evaluation = [[e] for e in TrainingBatches(inputs, *validation, 1, 0.0, seed).draw(np.random.default_rng(seed))]
-    evaluation.sort(key=lambda examples: examples[0].window.length)
+    alone = TrainingBatches(inputs, validation, 1, 0.0, seed).draw(np.random.default_rng(seed))
+    evaluation = [[example] for example in sorted(alone, key=lambda example: example.window.length)]
+    evaluated = np.array([weight for (example,) in evaluation for weight in example.weights])
     trainer = StanceTrainer(
         model=classifier,
         args=arguments,
         data_collator=lambda items: collate(inputs, items),
-        train_dataset=TrainingBatches(
-            inputs, sentences, labels, settings.batch_size, settings.context_dropout, seed, soft_labels
-        ),
+        train_dataset=TrainingBatches(inputs, train, settings.batch_size, settings.context_dropout, seed, soft_labels),
         eval_dataset=evaluation,
-        compute_metrics=lambda found: {"macro_f1": _macro_f1_of_windows(found, task)},
+        compute_metrics=lambda found: {"macro_f1": _macro_f1_of_windows(found, evaluated, task)},
         preprocess_logits_for_metrics=lambda outputs, _: outputs[0],
         callbacks=[Progress(), transformers.EarlyStoppingCallback(settings.patience)],
     )
@@ -434,7 +448,7 @@ def fit_transformer(
         sys.exit(0)  # the first process saves the model
     # Without the wrapper, which would autocast to bf16 in the exported graph too.
     classifier = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float().cpu().eval()
-    model = TrainedTransformer(classifier, export(classifier, inputs, *validation, task=task))
+    model = TrainedTransformer(classifier, export(classifier, inputs, validation, task=task))
     shutil.rmtree(checkpoints)
     return model
 
@@ -485,15 +499,33 @@ def _starting_point(
     return encoder, Inputs(tokenizer, InputSettings(settings.context, settings.max_length))
 
 
-def macro_f1(labels: Any, scores: Any, task: TaskSpec) -> float:
-    """Macro-F1 over the stance labels, of numbers of gold labels and scores of shape (sentences, labels)."""
+def _class_weights(kind: str, train: LabelledSentences, labels: int) -> torch.Tensor | None:
+    """A weight of the loss for each label, by `TransformerSettings.class_weights`; None where all weigh the same."""
+    if kind == "none":
+        return None
+    counts = np.bincount(train.labels, weights=train.weights, minlength=labels)
+    weights = counts.sum() / (labels * counts)
+    return torch.tensor(np.sqrt(weights) if kind == "sqrt" else weights, dtype=torch.float32)
+
+
+def macro_f1(labels: Any, scores: Any, weights: Any, task: TaskSpec) -> float:
+    """Compute macro-F1 over the stance labels.
+
+    Args:
+        labels: the numbers of the gold labels, shape (sentences,).
+        scores: logits or probabilities, shape (sentences, labels).
+        weights: how much each sentence counts, shape (sentences,).
+        task: the labels.
+    """
     stances = [task.labels.index(label) for label in task.stance_labels]
-    return float(f1_score(labels, np.argmax(scores, 1), labels=stances, average="macro", zero_division=0))
+    return float(
+        f1_score(labels, np.argmax(scores, 1), labels=stances, average="macro", sample_weight=weights, zero_division=0)
+    )
 
 
-def _macro_f1_of_windows(found: transformers.EvalPrediction, task: TaskSpec) -> float:
+def _macro_f1_of_windows(found: transformers.EvalPrediction, weights: NDArray[np.float64], task: TaskSpec) -> float:
     labels = cast("NDArray[np.int64]", found.label_ids)
-    return macro_f1(labels[labels != IGNORED], np.asarray(found.predictions)[labels != IGNORED], task)
+    return macro_f1(labels[labels != IGNORED], np.asarray(found.predictions)[labels != IGNORED], weights, task)
 
 
 def has_bf16() -> bool:
@@ -505,11 +537,12 @@ def has_bf16() -> bool:
 
 
 def collate(inputs: Inputs, batches: Sequence[Sequence[Example]]) -> dict[str, torch.Tensor]:
-    """The arrays of `Inputs.arrays`, `labels`, `holders`, and `soft_labels` where there is a teacher."""
+    """The arrays of `Inputs.arrays`, `labels`, `holders`, `weights`, and `soft_labels` where there is a teacher."""
     batch = [example for batch in batches for example in batch]
     tensors = {n: torch.from_numpy(a) for n, a in inputs.arrays([e.window for e in batch], multiple=WIDTH).items()}
     tensors["labels"] = _padded([torch.tensor(example.labels) for example in batch])
     tensors["holders"] = _padded([torch.tensor(example.holders) for example in batch])
+    tensors["weights"] = _padded([torch.tensor(example.weights) for example in batch])
     if batch[0].soft_labels is not None:
         tensors["soft_labels"] = _padded([torch.from_numpy(example.soft_labels).float() for example in batch])
     return tensors
@@ -532,10 +565,17 @@ def _soft_labels(teacher: StanceModel, sentences: Sequence[Sentence], file: Path
 def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
     """Make sure that what lies there is of this very training, and remove what a killed process left half-written."""
     for checkpoint in folder.glob("checkpoint-*"):
+        file = checkpoint / "trainer_state.json"
         try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # which the Trainer writes last
+            state = json.loads(file.read_text(encoding="utf-8"))  # which the Trainer writes last
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
+            continue
+        # The folder may have been copied or moved since, and the Trainer loads the best epoch from where it was.
+        if best := state.get("best_model_checkpoint"):
+            state["best_model_checkpoint"] = str(folder / Path(best).name)
+            with whole_file(file) as stream:
+                json.dump(state, stream, indent=2)
     file = folder / RUN_FILE
     same = file.is_file() and json.loads(file.read_text(encoding="utf-8")) == run
     if any(folder.glob("checkpoint-*")):
