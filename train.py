@@ -20,6 +20,7 @@ def main(cfg):
             settings=model,
             seed=cfg.seed,
             report=report,
+            real_weight=cfg.data.get("real_weight", 1.0),
         )
         print(folds_table(folds), f"figures: {report}", sep="\n")
         return spread(folds)["mean"]["macro_f1"]

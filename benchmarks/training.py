@@ -40,7 +40,7 @@ from stance.models.transformer import (
     collate,
     has_bf16,
 )
-from stance.schema import Sentence, TaskSpec
+from stance.schema import LabelledSentences, Sentence, TaskSpec
 
 BATCH = 32
 MAX_LENGTH = TransformerSettings.max_length
@@ -93,10 +93,11 @@ def ours(
     model, tokenizer = load_encoder(encoder)
     freeze(model, embeddings=embeddings, layers=0)
     inputs = Inputs(tokenizer, InputSettings(context, MAX_LENGTH))
+    data = LabelledSentences(items, labels, [1.0] * len(items))
     trainer = StanceTrainer(
         model=Classifier(model, 4, context),
         args=arguments(batch_size=1, bf16=bf16),
-        train_dataset=TrainingBatches(inputs, items, labels, BATCH, CONTEXT_DROPOUT, 1),
+        train_dataset=TrainingBatches(inputs, data, BATCH, CONTEXT_DROPOUT, 1),
         data_collator=partial(collate, inputs),
     )
     return seconds(trainer)

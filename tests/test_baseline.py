@@ -12,7 +12,7 @@ from stance.data.corpus import load_corpus
 from stance.data.labelled import load_files, sentences
 from stance.evaluation.evaluate import score
 from stance.models.settings import TfidfSettings
-from stance.models.tfidf import NgramVectorizer, TfidfModel
+from stance.models.tfidf import NgramVectorizer, TfidfModel, fit_tfidf
 from stance.schema import LABELS, Sentence, TaskSpec
 from stance.training import fit
 
@@ -20,7 +20,21 @@ from stance.training import fit
 def test_it_scores_what_the_documentation_says_it_does(tmp_path: Path) -> None:
     corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
     model = fit(corpus["train"], None, task=TaskSpec(), settings=TfidfSettings(), seed=1, checkpoints=tmp_path)
-    assert score(model, corpus["test"], seed=1)[0]["macro_f1"] == pytest.approx(0.776, abs=0.001)
+    assert score(model, corpus["test"], seed=1)[0]["macro_f1"] == pytest.approx(0.630, abs=0.001)
+
+
+def test_a_weight_of_two_is_a_sentence_twice() -> None:
+    rows = [row for _ in range(2) for row in tiny_rows()]
+    texts, labels, documents = ([str(row[name]) for row in rows] for name in ("text", "label", "doc"))
+    settings = TfidfSettings()
+    once = fit_tfidf(
+        texts[:40], labels[:40], documents[:40], task=TaskSpec(), settings=settings, seed=1, weights=[2.0] * 40
+    )
+    twice = fit_tfidf(texts, labels, documents, task=TaskSpec(), settings=settings, seed=1)
+    items = [Sentence("Peru urged the Council to renew the embargo if one army talks.")]
+    np.testing.assert_allclose(once.predict_proba(items), twice.predict_proba(items), atol=0.02)
+    plain = fit_tfidf(texts[:40], labels[:40], documents[:40], task=TaskSpec(), settings=settings, seed=1)
+    assert np.abs(once.predict_proba(items) - plain.predict_proba(items)).max() > 0.02
 
 
 def test_saving_and_loading_changes_no_probability(tiny_model: Path, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def test_the_repository_has_cases_of_every_kind() -> None:
     assert len(cases) >= 300
     assert len({case.capability for case in cases}) >= 20
     assert len({(c.sentence, c.variant) for c in cases}) == len(cases)
-    assert {case.kind for case in cases} == {"minimum_functionality", "invariance", "direction"}
+    assert {case.kind for case in cases} == {"minimum_functionality", "polarity", "invariance", "direction"}
+    assert sum(case.kind == "polarity" for case in cases) >= 80
     assert {case.label for case in cases if case.kind == "minimum_functionality"} == set(LABELS)
 
 
@@ -56,6 +57,7 @@ def test_each_kind_is_judged_by_its_rule() -> None:
     cases = [
         Case("minimum_functionality", "plain", Sentence("lift it"), "for"),
         Case("minimum_functionality", "plain", Sentence("keep it"), "against"),
+        Case("polarity", "blocked bids", Sentence("blocked a bid to lift it"), "against"),
         Case("invariance", "synonyms", Sentence("lift it"), variant=Sentence("please lift it")),
         Case("invariance", "synonyms", Sentence("lift it"), variant=Sentence("end it")),
         Case("direction", "conditions", Sentence("lift it"), "conditional", Sentence("lift it if they disarm")),
@@ -64,11 +66,13 @@ def test_each_kind_is_judged_by_its_rule() -> None:
     results = run_cases(Keywords(), cases)
     assert {name: (r["cases"], r["passed"], r["pass_rate"]) for name, r in results.items()} == {
         "plain": (2, 1, 0.5),
+        "blocked bids": (1, 0, 0.0),
         "synonyms": (2, 1, 0.5),
         "conditions": (2, 1, 0.5),
     }
     assert [(r["failures"][0]["expected"], r["failures"][0]["found"]) for r in results.values()] == [
         ("against", "none"),
+        ("against", "for"),
         ("for", "none"),
         ("conditional more probable", "0.100, then 0.100"),
     ]
@@ -121,6 +125,7 @@ def test_a_name_is_exchanged_wherever_it_stands(text: str, variant: dict[int, in
     [
         ("minimum_functionality", {"capability": "a", "text": "b", "label": "maybe"}, "'label' must be one of"),
         ("minimum_functionality", {"capability": "a", "text": " ", "label": "for"}, "'text' must be"),
+        ("polarity", {"capability": "a", "text": "b"}, "'label' must be"),
         ("invariance", {"capability": "a", "text": "b"}, "'variant' must be"),
         ("direction", {"capability": "a", "text": "b", "variant": "c", "toward": 1}, "'toward' must be"),
         ("direction", {"capability": "a", "text": "b", "variant": "c", "toward": "for", "context": 1}, "'context'"),

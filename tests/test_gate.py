@@ -111,9 +111,18 @@ def test_a_drop_that_does_not_count_is_told(tmp_path: Path) -> None:
     assert "held, as the interval includes 0.004" in condition.line
 
 
+def test_polarity_has_a_condition_of_its_own(tmp_path: Path) -> None:
+    results = [("plain", "invariance", 9, 10), ("bids to lift blocked", "polarity", 1, 4)]
+    behaviour = {name: {"kind": k, "passed": p, "cases": n, "failures": []} for name, k, p, n in results}
+    folder = report_folder(tmp_path / "checked", TEXTS, [0] * 200, behaviour=behaviour)
+    settings = GateSettings(min_behaviour=0.9, min_polarity=0.3)
+    conditions = Gate(settings).check(read_metrics(folder), GOLD, DOCUMENTS)
+    assert [(c.name, c.held) for c in conditions] == [("min_behaviour", True), ("min_polarity", False)]
+
+
 def test_behaviour_that_was_not_tested_cannot_pass(tmp_path: Path) -> None:
     (folder,) = reports(tmp_path, 40)
-    with pytest.raises(StanceError, match="no behavioural tests were run"):
+    with pytest.raises(StanceError, match=r"gate\.min_behaviour: no such behavioural tests were run"):
         Gate(GateSettings(min_behaviour=0.5)).check(read_metrics(folder), GOLD, DOCUMENTS)
 
 

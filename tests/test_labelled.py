@@ -9,7 +9,7 @@ from datasets import ClassLabel, Value
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stance.data.corpus import load_corpus, read_corpus, read_splits
+from stance.data.corpus import load_corpus, read_corpus, read_splits, split_corpus
 from stance.data.labelled import (
     DatasetDict,
     fingerprint,
@@ -299,10 +299,15 @@ def fingerprint_of(rows: list[dict[str, str]]) -> str:
     return fingerprint(make_datasets({"test": rows}, TASK)["test"])
 
 
-@pytest.mark.parametrize("change", [{"label": "none"}, {"text": "Lift it!"}, {"doc": "other"}])
+@pytest.mark.parametrize("change", [{"label": "none"}, {"text": "Lift them."}, {"doc": "other"}])
 def test_the_fingerprint_changes_with_the_data(change: dict[str, str]) -> None:
     rows = [{"doc": "d", **ROW}, {"doc": "e", **ROW}]
     assert fingerprint_of(rows) != fingerprint_of([rows[0], rows[1] | change])
+
+
+def test_punctuation_and_white_space_leave_the_fingerprint_as_it_is() -> None:
+    rows = [{"doc": "d", **ROW}, {"doc": "e", **ROW}]
+    assert fingerprint_of(rows) == fingerprint_of([rows[0], rows[1] | {"text": " LIFT – it!"}])
 
 
 def test_the_fingerprint_changes_with_the_order() -> None:
@@ -322,7 +327,7 @@ def corpus_rows() -> list[dict[str, Any]]:
 
 def test_the_corpus_has_all_its_rows_in_three_splits(corpus: DatasetDict) -> None:
     assert list(corpus) == ["train", "validation", "test"]
-    assert sum(part.num_rows for part in corpus.values()) == 16_478
+    assert sum(part.num_rows for part in corpus.values()) == 27_958
 
 
 def test_the_splits_of_the_corpus_share_no_document_and_all_features(corpus: DatasetDict) -> None:
@@ -338,12 +343,12 @@ def test_every_split_of_the_corpus_has_every_label(corpus: DatasetDict) -> None:
 def test_a_part_of_the_training_documents_leaves_validation_and_test_whole(corpus: DatasetDict) -> None:
     def part(share: float, seed: int) -> DatasetDict:
         files = REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json"
-        return load_corpus(*files, TASK, train_part=share, seed=seed)
+        return make_datasets(split_corpus(*files, TASK, train_part=share, seed=seed), TASK)
 
     half = part(0.5, 1)
     whole_docs, half_docs = set(corpus["train"]["doc"]), set(half["train"]["doc"])
     assert half_docs < whole_docs
-    assert len(half_docs) == len(whole_docs) / 2
+    assert len(half_docs) == -(-len(whole_docs) // 2)
     for split in ("validation", "test"):
         assert fingerprint(half[split]) == fingerprint(corpus[split])
     assert fingerprint(half["train"]) == fingerprint(part(0.5, 1)["train"])
@@ -355,7 +360,7 @@ def test_a_part_of_the_training_documents_leaves_validation_and_test_whole(corpu
 @pytest.mark.parametrize("share", [0, -1, 1.5])
 def test_a_part_that_is_none_is_told(share: float) -> None:
     with pytest.raises(DataError, match=r"data.train_part must be above 0 and at most 1"):
-        load_corpus(REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json", TASK, train_part=share)
+        split_corpus(REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json", TASK, train_part=share)
 
 
 def test_contrast_sets_have_no_context(corpus_rows: list[dict[str, Any]]) -> None:

@@ -85,6 +85,38 @@ def test_brier_score_of_known_cases() -> None:
     assert brier([0.25, 0.25, 0.25, 0.25]) == pytest.approx(0.75)
 
 
+def test_telling_stances_from_none_of_known_cases() -> None:
+    # Six sentences take a stance: the model sees one in four of them, one of these with the wrong label. Of the four
+    # others it takes one for a stance.
+    gold = ["for"] * 3 + ["against"] * 3 + ["none"] * 4
+    predicted = [0, 0, 1, 1, 3, 3, 0, 3, 3, 3]
+    probabilities = np.full((10, 4), 0.1)
+    probabilities[np.arange(10), predicted] = 0.7
+    found = compute_metrics(gold, probabilities, list("abcdefghij"), task=TaskSpec(), seed=1)["takes_a_stance"]
+    assert found["precision"] == pytest.approx(4 / 5)
+    assert found["recall"] == pytest.approx(4 / 6)
+    assert found["f1"] == pytest.approx(8 / 11)
+    assert found["false_per_1000"] == pytest.approx(250)
+    # Three of the five that are taken for a stance have the right label.
+    assert found["ece"] == pytest.approx(0.7 - 3 / 5)
+    for name in ("f1", "false_per_1000"):
+        low, high = found[f"{name}_interval"]
+        assert low < found[name] < high
+
+
+def test_telling_stances_from_none_where_there_is_only_one_of_them() -> None:
+    every = compute_metrics(["for"] * 2, np.eye(4)[[0, 3]], list("ab"), task=TaskSpec(), seed=1)["takes_a_stance"]
+    assert (every["false_per_1000"], every["false_per_1000_interval"], every["recall"]) == (None, None, 0.5)
+    no = compute_metrics(["none"] * 2, np.eye(4)[[3, 3]], list("ab"), task=TaskSpec(), seed=1)["takes_a_stance"]
+    assert (no["f1"], no["ece"], no["false_per_1000"]) == (0, None, 0)
+
+
+def test_each_label_has_its_interval() -> None:
+    gold, probabilities, documents = random_case(6)
+    per_class = compute_metrics(gold, probabilities, documents, task=TaskSpec(), seed=1)["per_class"]
+    assert all(c["f1_interval"][0] < c["f1"] < c["f1_interval"][1] for c in per_class.values())
+
+
 def test_a_slice_averages_over_the_stances_that_it_has() -> None:
     gold = ["for", "none", "none"]
     slices = {"file": ["a", "a", "b"]}

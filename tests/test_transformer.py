@@ -1,5 +1,6 @@
 """Training a transformer, on a tiny encoder."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,12 +21,14 @@ from onnxruntime import InferenceSession
 from stance import load, predict
 from stance.cli import main
 from stance.data.labelled import load_files
+from stance.data.labelled import sentences as labelled_sentences
 from stance.models import export
 from stance.models.distillation import prune_vocabulary, thin
 from stance.models.encoders import check_masking, freeze, load_encoder
 from stance.models.export import calibrate, torch_logits
-from stance.models.onnx import Inputs, InputSettings, OnnxModel
+from stance.models.onnx import Inputs, InputSettings
 from stance.models.settings import TransformerSettings
+from stance.models.soft_labels import read_soft_labels, soft_labels, write_soft_labels
 from stance.models.transformer import (
     HEADS_LEARNING_RATE,
     IGNORED,
@@ -36,7 +39,7 @@ from stance.models.transformer import (
     fit_transformer,
     load_classifier,
 )
-from stance.schema import Sentence, StanceError, TaskSpec
+from stance.schema import LabelledSentences, Sentence, StanceError, TaskSpec
 from stance.training import cross_validate, train
 
 TASK = TaskSpec()
@@ -57,6 +60,12 @@ def overrides(files: dict[str, Path], encoder: Path, out: Path, epochs: int) -> 
         f"out={out}",
         f"report={out}-report",
     ]
+
+
+def tiny_labelled() -> LabelledSentences:
+    rows = tiny_rows()
+    labels = [TASK.labels.index(str(row["label"])) for row in rows]
+    return LabelledSentences([Sentence(str(row["text"])) for row in rows], labels, [1.0] * len(rows))
 
 
 def test_a_trained_transformer_knows_its_task(tiny_transformer: Path) -> None:
@@ -118,20 +127,18 @@ def test_a_graph_that_disagrees_with_torch_is_not_served(
     tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier, reader = load_classifier(tiny_transformer, TASK, 4), load(tiny_transformer).inputs  # type: ignore[attr-defined]
-    items = [Sentence(str(row["text"])) for row in tiny_rows()]
-    labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
-    monkeypatch.setattr(export, "torch_logits", lambda *_: -torch_logits(classifier, reader, items))
+    data = tiny_labelled()
+    monkeypatch.setattr(export, "torch_logits", lambda *_: -torch_logits(classifier, reader, data.sentences))
     with pytest.raises(StanceError, match="gives other labels than torch on 40 of 40 validation sentences"):
-        export.export(classifier, reader, items, labels, task=TASK)
+        export.export(classifier, reader, data, task=TASK)
 
 
 def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, reader = load_classifier(tiny_transformer, TASK, 4), load(tiny_transformer).inputs  # type: ignore[attr-defined]
-    items = [Sentence(str(row["text"])) for row in tiny_rows()]
-    labels = [TASK.labels.index(str(row["label"])) for row in tiny_rows()]
-    quantized = export.export(classifier, reader, items, labels, task=TASK)
+    data = tiny_labelled()
+    quantized = export.export(classifier, reader, data, task=TASK)
     monkeypatch.setattr(export, "MAX_LOSS", -1.0)
-    exact = export.export(classifier, reader, items, labels, task=TASK)
+    exact = export.export(classifier, reader, data, task=TASK)
     operators = [
         {node.op_type for node in onnx.load_from_string(model.graph).graph.node} for model in (quantized, exact)
     ]
@@ -160,7 +167,16 @@ def test_only_tables_of_embeddings_are_quantized_each_row_with_its_scale() -> No
     assert kept == {"words_int8": int8, "words_scales": fp32, "order": int64}
 
 
-def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
+def saved_states(checkpoints: Path, name: str) -> list[str]:
+    """What the whole checkpoints say of one thing."""
+    found = []
+    for file in checkpoints.glob("checkpoint-*/trainer_state.json"):
+        with contextlib.suppress(OSError, ValueError):  # half-written, or just deleted
+            found.append(str(json.loads(file.read_text())[name]))
+    return found
+
+
+def test_the_same_command_gives_the_same_metrics_and_resumes_elsewhere_after_a_kill(
     tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
 ) -> None:
     epochs = 12
@@ -170,7 +186,11 @@ def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
     checkpoints = tmp_path / "killed.checkpoints"
     process = subprocess.Popen([sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+    # Until one has the best epoch so far, which is read back at the end.
+    while (
+        not any("checkpoint-" in state for state in saved_states(checkpoints, "best_model_checkpoint"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -179,9 +199,10 @@ def test_the_same_command_gives_the_same_metrics_and_resumes_after_a_kill(
     assert "continue it with --resume" in run("train.py", *arguments, code=1)
     assert "other settings" in run("train.py", *arguments, "--resume", "seed=2", code=1)
     (checkpoints / "checkpoint-99999").mkdir()  # half-written
-    run("train.py", *arguments, "--resume")
-    assert not checkpoints.exists()
-    whole, resumed = (json.loads((tmp_path / f"{n}-report" / "metrics.json").read_text()) for n in ("whole", "killed"))
+    checkpoints.rename(tmp_path / "moved.checkpoints")  # as to another machine
+    run("train.py", *overrides(tiny_files, tiny_encoder, tmp_path / "moved", epochs), "--resume")
+    assert not (tmp_path / "moved.checkpoints").exists()
+    whole, resumed = (json.loads((tmp_path / f"{n}-report" / "metrics.json").read_text()) for n in ("whole", "moved"))
     assert {**whole, "model": ""} == {**resumed, "model": ""}
 
 
@@ -210,17 +231,22 @@ def test_cross_validation_sets_validation_aside_within_each_fold(
     assert [fold["sentences"] for fold in folds] == [16, 16]
 
 
-def test_a_student_learns_from_its_teacher(
+def test_a_student_learns_soft_labels_and_not_the_labels(
     tiny_transformer: Path, tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    settings = tiny_settings(tiny_encoder, teacher=str(tiny_transformer), layers=1, vocabulary=110, label_smoothing=0)
     wrong = [{**row, "label": "none" if row["label"] == "for" else "for"} for row in tiny_rows(COUNTRIES[:6])]
     every_label = [{"doc": "x", "text": "Chad.", "label": label} for label in PHRASES]
     files = {**tiny_files, "train": write_jsonl(tmp_path / "wrong.jsonl", wrong + every_label)}
+    dataset = load_files(files, TASK, seed=1)
+    items = labelled_sentences(dataset["train"])
+    (tmp_path / "soft").mkdir()
+    write_soft_labels(tmp_path / "soft/tiny.npz", items, soft_labels([load(tiny_transformer)], items), TASK)
     train(
-        load_files(files, TASK, seed=1),
+        dataset,
         task=TASK,
-        settings=settings,
+        settings=tiny_settings(
+            tiny_encoder, soft_labels=str(tmp_path / "soft"), layers=1, vocabulary=110, label_smoothing=0
+        ),
         seed=1,
         out=tmp_path / "student",
         report=tmp_path / "report",
@@ -231,59 +257,58 @@ def test_a_student_learns_from_its_teacher(
     assert json.loads((tmp_path / "student" / "config.json").read_text())["num_hidden_layers"] == 1
 
 
-def test_a_teacher_labels_once(
-    tiny_transformer: Path,
-    tiny_files: dict[str, Path],
-    tiny_encoder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fit(**changes: object) -> None:
-        settings = tiny_settings(tiny_encoder, teacher=str(tiny_transformer), epochs=1, **changes)
-        part = sentences(8), [0, 1, 2, 3] * 2
-        fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
-
-    class KilledError(Exception):
-        pass
-
-    def killed(*_: object, **__: object) -> None:
-        raise KilledError
-
-    calls = []
-    label = OnnxModel.predict_proba
-    monkeypatch.setattr(OnnxModel, "predict_proba", lambda *a, **k: calls.append(1) or label(*a, **k))
-    with monkeypatch.context() as patch:
-        patch.setattr(StanceTrainer, "train", killed)
-        for changes, expected in (({}, 2), ({}, 2), ({"learning_rate": 1e-3}, 4)):
-            with pytest.raises(KilledError):
-                fit(**changes)
-            assert len(calls) == expected
-    fit(learning_rate=1e-3)
-    assert len(calls) == 4
+def test_soft_labels_are_found_again_with_other_context_and_punctuation(tmp_path: Path) -> None:
+    items = [Sentence("Lift it, now!", "Before.", "a"), Sentence("Keep it.", "", "a"), Sentence("Keep it.", "", "b")]
+    probabilities = np.random.default_rng(1).dirichlet(np.ones(4), size=(2, 3))
+    write_soft_labels(tmp_path / "some.npz", items[:2], probabilities[:, :2], TASK)
+    write_soft_labels(tmp_path / "others.npz", items[2:], probabilities[:, 2:], TASK)
+    asked = [Sentence("Keep it.", "Else.", "b"), Sentence("lift it now", "", "a")]
+    found = read_soft_labels(tmp_path, asked, TASK)
+    np.testing.assert_allclose(found, probabilities[:, [2, 0]], atol=1e-3)
+    with pytest.raises(StanceError, match=r"1 of 1 training sentences have no soft label, .* document c"):
+        read_soft_labels(tmp_path, [Sentence("Keep it.", "", "c")], TASK)
+    with pytest.raises(StanceError, match="has the labels"):
+        read_soft_labels(tmp_path, asked, TaskSpec(("agree", "disagree"), ("agree",)))
+    (tmp_path / "some.npz").write_bytes(b"broken")
+    with pytest.raises(StanceError, match=r"some\.npz cannot be read as soft labels"):
+        read_soft_labels(tmp_path, asked, TASK)
+    with pytest.raises(StanceError, match="there are no soft labels; make them: stance data soft-labels"):
+        read_soft_labels(tmp_path / "absent", asked, TASK)
 
 
-def test_a_teacher_of_another_task_is_refused(
-    tiny_transformer: Path, tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path
-) -> None:
-    task = TaskSpec(("none", "for", "against", "conditional"))
-    with pytest.raises(StanceError, match=r"model\.teacher has the labels"):
-        train(
-            load_files(tiny_files, task, seed=1),
-            task=task,
-            settings=tiny_settings(tiny_encoder, teacher=str(tiny_transformer)),
-            seed=1,
-            out=tmp_path / "m",
-            report=tmp_path / "r",
-            data_name="tiny",
-        )
+def test_several_teachers_are_averaged(tiny_transformer: Path) -> None:
+    teacher = load(tiny_transformer)
+    items = [Sentence(f"Peru {PHRASES['for']}.", f"Peru {PHRASES['none']}.")]
+    found = soft_labels([teacher, teacher], items)
+    np.testing.assert_allclose(found[0], teacher.predict_proba(items))
+    np.testing.assert_allclose(found[1], teacher.predict_proba([Sentence(items[0].text)]))
+    assert (found[0] != found[1]).any()
 
 
-@pytest.mark.parametrize(("class_weights", "weights"), [(True, [2, 2, 2, 0.4]), (False, None)])
+def test_a_sentence_of_more_weight_counts_more(tiny_encoder: Path) -> None:
+    encoder, _ = load_encoder(str(tiny_encoder))
+    torch.manual_seed(1)
+    classifier = Classifier(encoder, 4, 0, torch.tensor([1.0, 2.0, 3.0, 4.0]), 0.1).eval()
+    tokens = {"input_ids": torch.tensor([[2, 7, 3], [2, 9, 3]]), "segments": torch.zeros(2, 3, dtype=torch.long)}
+    tokens |= {"targets": torch.zeros(2, 1, dtype=torch.long), "labels": torch.tensor([[0], [3]])}
+
+    def loss(*weights: float) -> float:
+        return float(classifier(**tokens, weights=torch.tensor(weights).unsqueeze(1))["loss"])
+
+    first, second = loss(1.0, 1e-9), loss(1e-9, 1.0)
+    assert loss(1.0, 1.0) == pytest.approx((first + 4 * second) / 5, rel=1e-5)  # by class weights
+    assert loss(4.0, 1.0) == pytest.approx((first + second) / 2, rel=1e-5)
+    assert loss(2.0, 2.0) == pytest.approx(float(classifier(**tokens)["loss"]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("class_weights", "weights"), [("balanced", [2, 2, 2, 0.4]), ("sqrt", [2**0.5] * 3 + [0.4**0.5]), ("none", None)]
+)
 def test_rare_labels_weigh_more_if_asked(
-    tiny_encoder: Path, tmp_path: Path, class_weights: bool, weights: list[float] | None
+    tiny_encoder: Path, tmp_path: Path, class_weights: str, weights: list[float] | None
 ) -> None:
     settings = tiny_settings(tiny_encoder, class_weights=class_weights, epochs=1)
-    part = sentences(8), [3, 3, 3, 3, 3, 0, 1, 2]
+    part = LabelledSentences(sentences(8), [3, 3, 3, 3, 3, 0, 1, 2], [1.0] * 8)
     trained = fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
     found = trained.classifier.class_weights
     assert (None if found is None else found.tolist()) == (weights and pytest.approx(weights))
@@ -293,10 +318,10 @@ def test_what_is_trained_in_bf16_is_served_without(
     tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stance.models.transformer.has_bf16", lambda: True)  # emulated, where the processor has none
-    part = sentences(8), [0, 1, 2, 3] * 2
+    part = LabelledSentences(sentences(8), [0, 1, 2, 3] * 2, [1.0] * 8)
     settings = tiny_settings(tiny_encoder, epochs=1)
     trained = fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
-    assert trained.read(part[0])[0].shape == (8, 4)
+    assert trained.read(part.sentences)[0].shape == (8, 4)
     assert all(parameter.dtype == torch.float32 for parameter in trained.classifier.parameters())
     casts = [node for node in onnx.load_from_string(trained.graph).graph.node if node.op_type == "Cast"]
     assert onnx.TensorProto.BFLOAT16 not in [attribute.i for node in casts for attribute in node.attribute]
@@ -308,7 +333,7 @@ def test_calibration_finds_the_temperature_and_the_labels_frequencies() -> None:
     labels = generator.choice(4, 20_000, p=frequencies)
     # Of unit Gaussians around 2 e_label, the logits of labels that are equally frequent are twice the coordinates.
     logits = 2 * (generator.normal(size=(20_000, 4)) + 2 * np.eye(4)[labels])
-    calibration = calibrate(3 * logits, labels.tolist())
+    calibration = calibrate(3 * logits, LabelledSentences([], labels.tolist(), [1.0] * 20_000))
     assert calibration.temperature == pytest.approx(3, rel=0.05)
     assert calibration.biases == pytest.approx(np.log(frequencies) - np.log(0.7), abs=0.1)
     assert calibration(3 * logits).mean(axis=0) == pytest.approx(frequencies, abs=0.01)
@@ -347,9 +372,10 @@ def test_a_label_without_sentences_is_an_error(tiny_files: dict[str, Path], tiny
         ({"context_dropout": 1.5}, "context_dropout must be from 0 to 1"),
         ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"class_weights": "inverse"}, "class_weights must be one of balanced, sqrt, none"),
     ],
 )
-def test_a_setting_out_of_its_range_is_an_error(change: dict[str, float], message: str) -> None:
+def test_a_setting_out_of_its_range_is_an_error(change: dict[str, object], message: str) -> None:
     with pytest.raises(StanceError, match=message):
         TransformerSettings(**change)  # type: ignore[arg-type]
 
@@ -366,7 +392,8 @@ def article(count: int) -> list[Sentence]:
 def make_batches(encoder: Path, items: list[Sentence], context_dropout: float, **soft: object) -> TrainingBatches:
     _, tokenizer = load_encoder(str(encoder))
     inputs = Inputs(tokenizer, InputSettings(2, 40))
-    return TrainingBatches(inputs, items, [i % 4 for i in range(len(items))], 8, context_dropout, 1, **soft)  # type: ignore[arg-type]
+    data = LabelledSentences(items, [i % 4 for i in range(len(items))], [1.0 + i for i in range(len(items))])
+    return TrainingBatches(inputs, data, 8, context_dropout, 1, **soft)  # type: ignore[arg-type]
 
 
 def test_contexts_are_cut_off_at_random_anew_each_epoch(tiny_encoder: Path) -> None:
@@ -407,6 +434,7 @@ def test_a_batch_has_what_each_sentence_is_to_learn(tiny_encoder: Path) -> None:
         for i, example in enumerate(batch):
             for j, row in enumerate(example.window.rows):
                 assert tensors["labels"][i, j] == row % 4
+                assert tensors["weights"][i, j] == 1 + row
                 seen_alone = example.window.first == 0 and j == 0
                 assert tensors["soft_labels"][i, j].tolist() == pytest.approx(soft[int(seen_alone), row])
                 first, last = tensors["holders"][i, j].tolist()

@@ -54,6 +54,13 @@ def whole_folder(folder: str | os.PathLike[str], *, marker: str) -> Iterator[Pat
 @contextmanager
 def whole_file(file: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a temporary UTF-8 file that becomes `file` when the block ends without an error."""
+    with whole_path(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+@contextmanager
+def whole_path(file: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give an empty temporary file, to be written, that becomes `file` when the block ends without an error."""
     target = Path(file).resolve()
     if not target.parent.is_dir():
         raise StanceError(f"{file} cannot be written: there is no folder {target.parent}")
@@ -63,10 +70,10 @@ def whole_file(file: str | os.PathLike[str]) -> Iterator[TextIO]:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     except OSError as error:
         raise StanceError(f"{file} cannot be written: {error.strerror}") from None
+    os.close(handle)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            yield stream
+        yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     finally:

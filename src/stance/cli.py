@@ -252,15 +252,23 @@ def _parser() -> argparse.ArgumentParser:
                 help="also list labels that a cross-validated baseline doubts (two or three minutes; needs cleanlab)",
             )
     command = data_commands.add_parser(
+        "soft-labels",
+        help="label the training sentences softly, by a large model that a small one is to learn from",
+        description="Writes the mean probabilities that models give to the training sentences of the corpus and of the "
+        "real passages, with context and without: what train.py experiment=distil learns.",
+    )
+    command.add_argument("models", metavar="MODEL", type=Path, nargs="+", help="model folders, such as several seeds")
+    command.add_argument("--output", metavar="DIR", type=Path, default=Path("data/soft_labels"))
+    _add_corpus(command)
+    _add_real(command)
+    command.set_defaults(run=_soft_labels)
+    command = data_commands.add_parser(
         "fetch",
         help="fetch the text of the real passages from the public repositories that hold it",
         description="Builds the text of the real passages, which belongs to others, from the public GitHub "
         "repositories named in the index, at the commits named there. Each sentence is checked against its SHA-256.",
     )
-    command.add_argument("--index", metavar="FILE", type=Path, default=Path("data/real/index.jsonl"))
-    command.add_argument(
-        "--output", metavar="DIR", type=Path, help="folder to write (default: $STANCE_REAL, else data/real/text)"
-    )
+    _add_real(command)
     command.add_argument(
         "--from",
         dest="clones",
@@ -271,6 +279,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--host", metavar="URL", default=None, help=argparse.SUPPRESS)
     command.set_defaults(run=_fetch)
     return parser
+
+
+def _add_real(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--real-index", metavar="FILE", type=Path, default=Path("data/real/index.jsonl"))
+    command.add_argument(
+        "--real-dir",
+        metavar="DIR",
+        type=Path,
+        help="folder of the real text (default: $STANCE_REAL, else data/real/text)",
+    )
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -584,9 +602,31 @@ def _fetch(options: argparse.Namespace) -> int:
     from stance.data.fetch import HOST, fetch_real
     from stance.data.real import read_index, real_folder
 
-    folder = options.output or real_folder()
-    lines = fetch_real(read_index(options.index), folder, clones=options.clones, host=options.host or HOST)
+    folder = options.real_dir or real_folder()
+    lines = fetch_real(read_index(options.real_index), folder, clones=options.clones, host=options.host or HOST)
     print("\n".join(lines))
+    return 0
+
+
+def _soft_labels(options: argparse.Namespace) -> int:
+    from stance.data.corpus import split_corpus
+    from stance.data.labelled import make_datasets, sentences
+    from stance.data.real import read_real
+    from stance.models.soft_labels import soft_labels, write_soft_labels
+    from stance.prediction import load
+
+    teachers = [load(model) for model in options.models]
+    task = teachers[0].task
+    parts = {
+        "corpus": split_corpus(options.corpus, options.splits, task)["train"],
+        "real": read_real(options.real_index, options.real_dir, task)["train"],
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    for part, rows in parts.items():
+        items = sentences(make_datasets({"train": rows}, task)["train"])
+        file = options.output / f"{part}.npz"
+        write_soft_labels(file, items, soft_labels(teachers, items), task)
+        print(f"{file}: {len(items):,} sentences")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from stance.schema import Sentence
@@ -107,6 +108,16 @@ def _is_hard_wrapped(lines: Sequence[str]) -> bool:
     return width <= WRAPPED_WIDTH and all(
         len(line) + 1 + len(following.split()[0]) > width for line, following in pairwise(lines)
     )
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of a text in lower case, without anything else."""
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def without_context(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """Return the same sentences, each standing alone."""
+    return [replace(sentence, context="") for sentence in sentences]
 
 
 def visible(text: str) -> str:

@@ -231,6 +231,7 @@ def cross_validate(
     settings: TfidfSettings | TransformerSettings,
     seed: int,
     report: str | os.PathLike[str],
+    real_weight: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Train on all folds but one and score that one, in turn; folds are grouped by document.
 
@@ -241,6 +242,7 @@ def cross_validate(
         settings: the model's hyperparameters.
         seed: governs the folds and the fits.
         report: the folder to write `cross_validation.json` into, whole or not at all.
+        real_weight: weight of a real sentence in training, where any other has 1.
 
     Returns:
         The metrics of each fold.
@@ -266,6 +268,7 @@ def cross_validate(
             settings=settings,
             seed=seed,
             checkpoints=f"{os.fspath(report)}.checkpoints",
+            real_weight=real_weight,
         )
         results.append(score(model, pooled.select(held_out), seed=seed)[0])
     with whole_folder(report, marker=CROSS_VALIDATION_FILE) as folder:

@@ -50,16 +50,19 @@ def audit(folder: Path, splits_file: Path) -> Iterator[str]:
 
 
 def kappas(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Cohen's kappa between `label` and `label_2`, per file and over all (`all files`)."""
-    by_file: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    """Compute Cohen's kappa between the two annotators, `label_1` and `label_2`.
+
+    Files without `label_1` have the first annotator's label as `label`.
+
+    Returns:
+        File name to kappa, with `all invented files` and `all retold files` for each kind of file.
+    """
+    by_file: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         if row.get("label_2"):
-            by_file[row["file"]].append(row)
-            by_file["all files"].append(row)
-    return {
-        file: float(cohen_kappa_score([r["label"] for r in members], [r["label_2"] for r in members]))
-        for file, members in by_file.items()
-    }
+            for file in (row["file"], f"all {row['origin']} files"):
+                by_file[file].append((row.get("label_1") or row["label"], row["label_2"]))
+    return {file: float(cohen_kappa_score(*zip(*pairs, strict=True))) for file, pairs in by_file.items()}
 
 
 def duplicates_across_splits(

@@ -10,6 +10,7 @@ from typing import Any
 
 from stance.data.rows import BadRow, DataError, Row, no_column, read_file
 from stance.schema import MissingExtraError, Sentence, TaskSpec
+from stance.text import letters
 
 try:
     from datasets import ClassLabel, Features, Value
@@ -21,7 +22,8 @@ except ImportError as error:
     raise MissingExtraError("labelled data", "train") from error
 
 # Columns with a meaning and a type; any other column is kept, as text, for slices.
-TEXT_COLUMNS = ("text", "doc", "context", "holder", "target", "label_2")
+LABEL_COLUMNS = ("label", "label_1", "label_2")
+TEXT_COLUMNS = ("text", "doc", "context", "holder", "target", *LABEL_COLUMNS[1:])
 NUMBER_COLUMNS = ("sent", "start", "end")
 VALIDATION_PART = 10
 
@@ -78,7 +80,7 @@ def _why_bad(values: Mapping[str, Any], task: TaskSpec) -> str | None:
             return f"{column!r} must be a string, not {type(value).__name__}"
     if not (values["text"] or "").strip():
         return "'text' is empty"
-    for column in ("label", "label_2"):
+    for column in LABEL_COLUMNS:
         if (values.get(column) or column == "label") and (reason := why_bad_label(values, column, task)):
             return reason
     for column in NUMBER_COLUMNS:
@@ -110,7 +112,7 @@ def make_datasets(splits: Mapping[str, Sequence[Mapping[str, Any]]], task: TaskS
     features: dict[str, Any] = {}
     for name in names:
         values = [row.get(name) for row in rows]
-        if name in ("label", "label_2"):
+        if name in LABEL_COLUMNS:
             features[name] = ClassLabel(names=list(task.labels))
             columns[name] = [value or None for value in values]
         elif name in NUMBER_COLUMNS:
@@ -267,11 +269,6 @@ def sentences(dataset: Dataset) -> list[Sentence]:
         Sentence(text, context, doc, holder=holder or "")
         for text, context, doc, holder in zip(dataset["text"], contexts, dataset["doc"], holders, strict=True)
     ]
-
-
-def letters(text: str) -> str:
-    """Return the letters and digits of a text in lower case, without anything else."""
-    return "".join(c for c in text.lower() if c.isalnum())
 
 
 def fingerprint(dataset: Dataset) -> str:

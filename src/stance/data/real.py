@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import letters, why_bad_label, with_context
+from stance.data.labelled import why_bad_label, with_context
 from stance.data.rows import BadRow, DataError, read_file
 from stance.schema import TaskSpec
+from stance.text import letters
 
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 # What a file of cases is called, and the fields that its cases have beside `capability` and `text`.
 KINDS = {
     "minimum_functionality": ("label",),  # the label is found
+    "polarity": ("label",),  # likewise, where the words of lifting and of keeping mislead
     "invariance": ("variant",),  # text and variant get the same label
     "direction": ("variant", "toward"),  # the variant makes the label `toward` more probable than the text does
 }
@@ -53,7 +54,7 @@ class Case:
         capability: what it tests.
         sentence: the sentence.
         label: the label that must be found, or whose probability must rise.
-        variant: the edited sentence, but for minimum functionality.
+        variant: the edited sentence; None where the label alone is tested.
     """
 
     kind: str
@@ -215,7 +216,7 @@ def run_cases(model: StanceModel, cases: Sequence[Case]) -> dict[str, dict[str, 
     for case, before in zip(cases, original, strict=True):
         after = next(edited) if case.variant else before
         first, second = labels[before.argmax()], labels[after.argmax()]
-        if case.kind == "minimum_functionality":
+        if KINDS[case.kind] == ("label",):
             passed, expected, found = first == case.label, str(case.label), first
         elif case.kind == "invariance":
             passed, expected, found = first == second, first, second

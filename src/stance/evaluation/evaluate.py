@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stance.atomic import check_replaceable, whole_folder
-from stance.data.labelled import NUMBER_COLUMNS, TEXT_COLUMNS, Dataset, fingerprint, label_names, sentences
+from stance.data.labelled import (
+    LABEL_COLUMNS,
+    NUMBER_COLUMNS,
+    TEXT_COLUMNS,
+    Dataset,
+    fingerprint,
+    label_names,
+    sentences,
+)
 from stance.data.parts import parts_of
 from stance.evaluation.behaviour import Case, make_invariance_cases, run_cases
 from stance.evaluation.metrics import MAX_SLICES, compute_metrics, holder_metrics, length_slice
@@ -130,7 +138,7 @@ def _write_predictions(
     holders: Sequence[str | None],
 ) -> None:
     labels = model.task.labels
-    kept = dataset.remove_columns([c for c in ("label", "label_2") if c in dataset.column_names])
+    kept = dataset.remove_columns([c for c in LABEL_COLUMNS if c in dataset.column_names])
     best = [labels[number] for number in probabilities.argmax(axis=1).tolist()]
     explanations = model.explain(sentences(dataset), best) if model.explains_at_once else None
     with file.open("w", encoding="utf-8") as stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from stance.atomic import whole_file
 from stance.evaluation.compare import check_comparable, difference
 from stance.evaluation.report import read_metrics
 from stance.schema import StanceError
+
+POLARITY = "polarity"
 
 
 class GateError(StanceError):
@@ -29,7 +31,8 @@ class GateSettings:
         min_macro_f1: least macro-F1 over the stance labels.
         min_accuracy: least accuracy.
         max_ece: highest expected calibration error.
-        min_behaviour: least share of behavioural tests passed.
+        min_behaviour: least share of behavioural tests passed, without those of `polarity`.
+        min_polarity: least share passed of those of `polarity`, which n-grams cannot tell.
         baseline: a report folder on the same test set, of which `metrics.json` is enough.
         max_drop: how far macro-F1 may fall below the baseline's. A larger drop counts only when the 95 % interval of
             the paired difference leaves out `max_drop`, so that chance alone breaks nothing.
@@ -43,12 +46,13 @@ class GateSettings:
     min_accuracy: float | None = None
     max_ece: float | None = None
     min_behaviour: float | None = None
+    min_polarity: float | None = None
     baseline: str | None = None
     max_drop: float | None = None
     junit: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("min_macro_f1", "min_accuracy", "max_ece", "min_behaviour", "max_drop"):
+        for name in ("min_macro_f1", "min_accuracy", "max_ece", "min_behaviour", "min_polarity", "max_drop"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise StanceError(f"gate.{name} must be from 0 to 1, not {value}")
@@ -95,7 +99,11 @@ class Gate:
         if asked.min_accuracy is not None:
             conditions.append(_at_least("accuracy", metrics["accuracy"], asked.min_accuracy))
         if asked.min_behaviour is not None:
-            conditions.append(_at_least("behaviour", _pass_rate(metrics), asked.min_behaviour))
+            share = _pass_rate(metrics, "min_behaviour", lambda kind: kind != POLARITY)
+            conditions.append(_at_least("behaviour", share, asked.min_behaviour))
+        if asked.min_polarity is not None:
+            share = _pass_rate(metrics, "min_polarity", lambda kind: kind == POLARITY)
+            conditions.append(_at_least("polarity", share, asked.min_polarity))
         if asked.max_ece is not None:
             conditions.append(_at_most("ece", metrics["ece"], asked.max_ece))
         if self.baseline is not None:
@@ -131,10 +139,10 @@ def _verdict(held: bool) -> str:
     return "held" if held else "broken"
 
 
-def _pass_rate(metrics: Mapping[str, Any]) -> float:
-    results = metrics.get("behaviour", {}).values()
+def _pass_rate(metrics: Mapping[str, Any], asked: str, wanted: Callable[[str], bool]) -> float:
+    results = [result for result in metrics.get("behaviour", {}).values() if wanted(result["kind"])]
     if not results:
-        raise StanceError("gate.min_behaviour: no behavioural tests were run; give behaviour=DIR")
+        raise StanceError(f"gate.{asked}: no such behavioural tests were run; give behaviour=DIR")
     return float(sum(r["passed"] for r in results) / sum(r["cases"] for r in results))
 
 

@@ -60,7 +60,7 @@ class TransformerSettings:
         label_smoothing: part of each label's probability that is spread over all labels, 0 to below 1.
         freeze_embeddings: whether the encoder's embeddings stay as they were pretrained.
         frozen_layers: how many of the encoder's lowest layers stay as they were pretrained.
-        teacher: a model folder whose probabilities are learned instead of the labels.
+        soft_labels: a folder of soft labels (`stance data soft-labels`), which are learned instead of the labels.
         layers: keep only so many of the encoder's layers, the lowest; 0 keeps all.
         vocabulary: keep only so many tokens of the encoder's vocabulary; 0 keeps all.
 
@@ -80,7 +80,7 @@ class TransformerSettings:
     label_smoothing: float = 0.05
     freeze_embeddings: bool = True
     frozen_layers: int = 0
-    teacher: str | None = None
+    soft_labels: str | None = None
     layers: int = 0
     vocabulary: int = 0
 

@@ -9,7 +9,7 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from stance.atomic import whole_file
-from stance.models import StanceModel
 from stance.models.encoders import NEVER, check_masking, freeze, hidden_states, load_encoder, without_pooler
-from stance.models.folder import MODEL_FILE, file_sha256, load_model
 from stance.models.settings import TransformerSettings
+from stance.models.soft_labels import read_soft_labels
 from stance.schema import LabelledSentences, MissingExtraError, Sentence, StanceError, TaskSpec
 
 try:
@@ -42,7 +41,6 @@ log = logging.getLogger(__name__)
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
-SOFT_LABELS_FILE = "soft_labels.json"
 DROPOUT = 0.1
 WARMUP = 0.1
 WEIGHT_DECAY = 0.01
@@ -238,11 +236,6 @@ class Example:
     soft_labels: NDArray[np.float64] | None = None
 
 
-def without_context(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """The same sentences, each standing alone."""
-    return [replace(sentence, context="") for sentence in sentences]
-
-
 class TrainingBatches(torch.utils.data.Dataset[list[Example]]):
     """Labelled sentences in batches, whose contexts are cut off at random, anew for each epoch.
 
@@ -417,16 +410,13 @@ def fit_transformer(
         ]
     )
     run = {"settings": asdict(settings), "seed": seed, "data_sha256": hashlib.sha256(data.encode()).hexdigest()}
-    teacher = None
-    if settings.teacher:
-        teacher = load_model(Path(settings.teacher))
-        if teacher.task.labels != task.labels:
-            raise StanceError(f"model.teacher has the labels {list(teacher.task.labels)}, the task {list(task.labels)}")
-        run["teacher_sha256"] = file_sha256(Path(settings.teacher) / MODEL_FILE)
+    soft_labels = None
+    if settings.soft_labels:
+        soft_labels = read_soft_labels(Path(settings.soft_labels), train.sentences, task)
+        run["soft_labels_sha256"] = hashlib.sha256(soft_labels.tobytes()).hexdigest()
     with arguments.main_process_first():
         if arguments.process_index == 0:
             _tidy_checkpoints(checkpoints, run, resume=resume)
-        soft_labels = _soft_labels(teacher, train.sentences, checkpoints / SOFT_LABELS_FILE) if teacher else None
     # Single windows, not batches of them: with several processes, the Trainer counts what it evaluates by item.
     alone = TrainingBatches(inputs, validation, 1, 0.0, seed).draw(np.random.default_rng(seed))
     evaluation = [[example] for example in sorted(alone, key=lambda example: example.window.length)]
@@ -552,16 +542,6 @@ def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
     return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
 
-def _soft_labels(teacher: StanceModel, sentences: Sequence[Sentence], file: Path) -> NDArray[np.float64]:
-    """A teacher's probabilities of sentences with context and without, kept in a file, as they take long."""
-    if not file.is_file():
-        log.info("labelling %s sentences by the teacher", f"{len(sentences):,}")
-        found = [teacher.predict_proba(s, progress=True).tolist() for s in (sentences, without_context(sentences))]
-        with whole_file(file) as stream:
-            json.dump(found, stream)
-    return np.array(json.loads(file.read_text(encoding="utf-8")))
-
-
 def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> None:
     """Make sure that what lies there is of this very training, and remove what a killed process left half-written."""
     for checkpoint in folder.glob("checkpoint-*"):
@@ -589,7 +569,6 @@ def _tidy_checkpoints(folder: Path, run: dict[str, Any], *, resume: bool) -> Non
                 "or delete that folder to start anew"
             )
     elif not same:
-        (folder / SOFT_LABELS_FILE).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as stream:
             json.dump(run, stream, indent=2)
