@@ -1,4 +1,4 @@
-"""Measure what docs/results.md reports: `python benchmarks/run.py [--un-speeches FILE] [MODEL ...]`.
+"""Measure what docs/results.md reports: `python benchmarks/run.py [MODEL ...]`.
 
 Quality of the packaged model and of other model folders, then speed. Times are medians; what is compared runs in turn,
 A B A B …, and a ratio is the median of the pairs' ratios, so that a drift of the machine's speed hits both sides.
@@ -21,9 +21,10 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 from stance import load, predict
-from stance.data.articles import articles_folder, load_articles
-from stance.data.corpus import load_corpus
-from stance.data.labelled import Dataset, DatasetDict, label_names, load_files
+from stance.data.articles import articles_folder
+from stance.data.labelled import Dataset, DatasetDict, label_names
+from stance.data.parts import by_part, load_parts
+from stance.data.real import real_folder
 from stance.evaluation.evaluate import score
 from stance.evaluation.report import summary_table
 from stance.prediction import PRETRAINED
@@ -31,6 +32,8 @@ from stance.schema import STANCE_LABELS, TaskSpec
 
 SENTENCE = "Egypt asked the Security Council to lift the arms embargo on Libya."
 BATCH = 64
+# The part of the real validation sentences on which earlier models were compared.
+UN_SPEECHES = "UN General Debate (first set)"
 PIPELINE = """
 import transformers
 transformers.utils.logging.set_verbosity_error()
@@ -58,39 +61,64 @@ def python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def quality(corpus: DatasetDict, folders: list[Path], un_speeches: Path | None) -> None:
-    task = TaskSpec()
-    datasets: dict[str, Dataset] = {"corpus validation": corpus["validation"], "corpus test": corpus["test"]}
-    articles = articles_folder()
-    if any(articles.glob("*.txt")):
-        datasets["five press articles"] = load_articles(Path("data/articles/labels.jsonl"), articles, task)["test"]
-    if un_speeches:
-        datasets["UN speeches"] = load_files({"test": un_speeches}, task, seed=1)["test"]
+def labelled_data() -> DatasetDict:
+    """The corpus, and the real passages and articles where their text is at hand."""
+    at_hand = ["corpus"]
+    if (real_folder() / "test.jsonl").is_file():
+        at_hand.append("real")
+    if any(articles_folder().glob("*.txt")):
+        at_hand.append("articles")
+    return load_parts(at_hand, TaskSpec())
+
+
+def test_sets(data: DatasetDict) -> dict[str, Dataset]:
+    """What is reported: both parts of validation, the UN speeches among them, then each part of the test split."""
+    found = {f"{part}, validation": rows for part, rows in by_part(data["validation"]).items()}
+    if real := found.get("real, validation"):
+        found["UN speeches"] = real.filter(lambda row: row["source"] == UN_SPEECHES)
+    found |= {f"{part}, test": rows for part, rows in by_part(data["test"]).items()}
+    corpus = found["corpus, test"]
+    for origin in ("invented", "retold"):
+        found[f"corpus, test, {origin}"] = corpus.filter(lambda row, origin=origin: row["origin"] == origin)
+    found["corpus, test, implicit"] = corpus.filter(lambda row: row["implicit"])
+    return found
+
+
+def quality(data: DatasetDict, folders: list[Path]) -> None:
+    sets = test_sets(data)
     for folder in folders:
         for context in (True, False) if load(folder).kind == "transformer" else (True,):  # type: ignore[attr-defined]
-            shown = {name: d if context else d.map(lambda _: {"context": ""}) for name, d in datasets.items()}
+            shown = {name: d if context else d.map(lambda _: {"context": ""}) for name, d in sets.items()}
             found = {name: score(load(folder), dataset, seed=1)[0] for name, dataset in shown.items()}
-            print(f"{folder}{'' if context else ', without context'}\n{summary_table(found)}")
-            print("over all labels: " + ", ".join(f"{name} {m['macro_f1_all']:.3f}" for name, m in found.items()))
+            print(f"{folder}{'' if context else ', each sentence alone'}\n{summary_table(found)}")
             for name, metrics in found.items():
+                figures = metrics["takes_a_stance"]
+                labels = ", ".join(
+                    f"{label} {c['f1']:.3f} [{c['f1_interval'][0]:.3f}, {c['f1_interval'][1]:.3f}] of {c['support']}"
+                    for label, c in metrics["per_class"].items()
+                )
+                print(
+                    f"{name}: over all labels {metrics['macro_f1_all']:.3f}; any stance: precision "
+                    f"{figures['precision']:.3f}, recall {figures['recall']:.3f}, calibration error "
+                    f"{figures['ece'] or 0:.3f}; {labels}"
+                )
                 if holders := metrics.get("holders"):
                     low, high = holders["token_f1_interval"]
                     print(f"{name}, holders: {holders['token_f1']:.3f} [{low:.3f}, {high:.3f}]", end=" ")
                     print(f"exact {holders['exact']:.3f} ({holders['sentences']:,} sentences)")
-            implicit = found["corpus test"]["slices"]["implicit"]["yes"]
-            print(f"corpus test, implicit: {implicit['macro_f1']:.3f} ({implicit['sentences']} sentences)\n")
+            print()
 
-    train = corpus["train"]
+    train = by_part(data["train"])["corpus"]
     plain = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
     plain.fit(list(train["text"]), label_names(train))
     print("macro-F1 of TfidfVectorizer(ngram_range=(1, 2)) and LogisticRegression() with scikit-learn's defaults")
-    for name, dataset in datasets.items():
+    for name, dataset in sets.items():
         predicted = plain.predict(list(dataset["text"]))
         macro_f1 = f1_score(label_names(dataset), predicted, labels=list(STANCE_LABELS), average="macro")
         print(f"{name:<26} {macro_f1:>8.3f}")
 
 
-def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
+def speed(texts: list[str], weights: Path, runs: int) -> None:
     rows = []
     _, more, _ = in_turn(python("import stance"), python("pass"), runs * 2)
     rows.append(("import stance, over bare python", f"+{more:.3f} s", "<= +0.10 s"))
@@ -99,7 +127,6 @@ def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
         analyze = python(f"from stance.cli import main; main(['analyze', {str(articles)!r}])")
         ours = statistics.median(seconds(analyze) for _ in range(runs))
         rows.append(("stance analyze, the five press articles", f"{ours:.2f} s", "<= 2 s"))
-    texts = list(corpus["test"].shuffle(seed=1)["text"])
     if not (weights / "model.safetensors").is_file():
         print(
             f"{weights} holds no weights (python train.py experiment=distil): no comparison with transformers.pipeline"
@@ -128,15 +155,14 @@ def speed(corpus: DatasetDict, weights: Path, runs: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path, help="model folders to measure beside the packaged model")
-    parser.add_argument("--un-speeches", type=Path, help="real sentences, labelled as the corpus is (JSONL)")
     parser.add_argument("--weights", type=Path, default="models/distil", help="the packaged model's fp32 weights")
     parser.add_argument("--runs", type=int, default=10, help="counted runs of each process (default: 10)")
     parser.add_argument("--skip-train", action="store_true", help="do not time make train")
     options = parser.parse_args()
-    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
-    quality(corpus, [PRETRAINED, *options.models], options.un_speeches)
+    data = labelled_data()
+    quality(data, [PRETRAINED, *options.models])
     print()
-    speed(corpus, options.weights, options.runs)
+    speed(list(by_part(data["test"])["corpus"].shuffle(seed=1)["text"]), options.weights, options.runs)
     if not options.skip_train:
         took = seconds(lambda: subprocess.run(["make", "train"], check=True, capture_output=True))
         print(f"{'make train, everything installed':<62} {took:>7.1f} s   <= 120 s")

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 from transformers import (
@@ -28,8 +27,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from stance.data.corpus import load_corpus
 from stance.data.labelled import sentences
+from stance.data.parts import load_parts
 from stance.models.encoders import find_encoder, freeze, load_encoder
 from stance.models.onnx import Inputs, InputSettings
 from stance.models.settings import TransformerSettings
@@ -116,7 +115,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="steps that are timed (default: 10)")
     parser.add_argument("--runs", type=int, default=3, help="how often (default: 3)")
     options = parser.parse_args()
-    split = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())["train"]
+    split = load_parts(["corpus"], TaskSpec())["train"]
     items, labels = sentences(split), list(split["label"])
     documents = sorted({item.doc for item in items})
     random.Random(1).shuffle(documents)

@@ -8,8 +8,8 @@ import pytest
 from conftest import tiny_rows, write_jsonl
 
 from stance import load
-from stance.data.corpus import load_corpus
 from stance.data.labelled import load_files, sentences
+from stance.data.parts import load_parts
 from stance.evaluation.evaluate import score
 from stance.models.settings import TfidfSettings
 from stance.models.tfidf import NgramVectorizer, TfidfModel, fit_tfidf
@@ -18,7 +18,7 @@ from stance.training import fit
 
 
 def test_it_scores_what_the_documentation_says_it_does(tmp_path: Path) -> None:
-    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
+    corpus = load_parts(["corpus"], TaskSpec())
     model = fit(corpus["train"], None, task=TaskSpec(), settings=TfidfSettings(), seed=1, checkpoints=tmp_path)
     assert score(model, corpus["test"], seed=1)[0]["macro_f1"] == pytest.approx(0.630, abs=0.001)
 
@@ -41,7 +41,7 @@ def test_saving_and_loading_changes_no_probability(tiny_model: Path, tmp_path: P
     model = load(tiny_model)
     assert isinstance(model, TfidfModel)
     model.save(tmp_path)
-    items = sentences(load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())["validation"])[:50]
+    items = sentences(load_parts(["corpus"], TaskSpec())["validation"])[:50]
     again = TfidfModel.load(tmp_path, model.task)
     np.testing.assert_array_equal(again.predict_proba(items), model.predict_proba(items))
 

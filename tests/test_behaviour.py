@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import write_jsonl
 
-from stance.data.corpus import load_corpus
 from stance.data.labelled import sentences
+from stance.data.parts import load_parts
 from stance.evaluation.behaviour import Case, make_invariance_cases, read_cases, run_cases
 from stance.schema import LABELS, Attribution, Sentence, StanceError, TaskSpec
 
@@ -48,7 +48,7 @@ def test_the_repository_has_cases_of_every_kind() -> None:
 
 
 def test_no_case_is_a_sentence_of_the_corpus() -> None:
-    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
+    corpus = load_parts(["corpus"], TaskSpec())
     known = {text.lower() for split in corpus.values() for text in split["text"]}
     assert not [c.sentence.text for c in read_cases(FOLDER, TaskSpec()) if c.sentence.text.lower() in known]
 
@@ -79,7 +79,7 @@ def test_each_kind_is_judged_by_its_rule() -> None:
 
 
 def test_made_pairs_differ_in_what_they_say_they_do() -> None:
-    corpus = load_corpus(Path("data/corpus"), Path("data/splits.json"), TaskSpec())
+    corpus = load_parts(["corpus"], TaskSpec())
     made = make_invariance_cases(sentences(corpus["validation"]), seed=1)
     assert made == make_invariance_cases(sentences(corpus["validation"]), seed=1)
     assert made != make_invariance_cases(sentences(corpus["validation"]), seed=2)

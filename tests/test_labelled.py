@@ -9,7 +9,7 @@ from datasets import ClassLabel, Value
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stance.data.corpus import load_corpus, read_corpus, read_splits, split_corpus
+from stance.data.corpus import read_corpus, read_splits, split_corpus
 from stance.data.labelled import (
     DatasetDict,
     fingerprint,
@@ -317,7 +317,7 @@ def test_the_fingerprint_changes_with_the_order() -> None:
 
 @pytest.fixture(scope="module")
 def corpus() -> DatasetDict:
-    return load_corpus(REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json", TASK)
+    return make_datasets(split_corpus(REPOSITORY / "data/corpus", REPOSITORY / "data/splits.json", TASK), TASK)
 
 
 @pytest.fixture(scope="module")
@@ -390,7 +390,7 @@ def make_corpus(tmp_path: Path, rows: Rows, splits: object) -> tuple[Path, Path]
 def test_a_document_without_a_split_is_told(tmp_path: Path) -> None:
     folder, file = make_corpus(tmp_path, documents(2), {"train": ["d0"], "validation": [], "test": []})
     with pytest.raises(DataError, match=r"differ in 1 document\(s\), such as d1: run `stance data split`"):
-        load_corpus(folder, file, TASK)
+        split_corpus(folder, file, TASK)
 
 
 def test_a_folder_without_a_corpus_is_told(tmp_path: Path) -> None:

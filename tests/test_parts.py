@@ -123,9 +123,7 @@ def test_scripts_train_and_report_on_both_parts_side_by_side(folders: dict[str, 
         assert alone[name] == metrics["parts"]["real"][name]
 
 
-def test_without_real_text_the_error_says_how_to_fetch_it(
-    folders: dict[str, Path], tmp_path: Path
-) -> None:
+def test_without_real_text_the_error_says_how_to_fetch_it(folders: dict[str, Path], tmp_path: Path) -> None:
     data = ["data.parts=[corpus,real]", *overrides({**folders, "real_dir": tmp_path / "absent"})]
     assert "stance data fetch" in run("train.py", *data, f"out={tmp_path / 'm'}", code=1)
     assert not (tmp_path / "m").exists()

@@ -1,7 +1,6 @@
 """The model that ships in the package: small, made from the repository's data, as good as its card says."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -39,16 +38,7 @@ before_retraining = pytest.mark.xfail(reason="the packaged model was trained on 
 def parts() -> DatasetDict:
     """The parts of the labelled data that are at hand: the real passages' text may not be."""
     at_hand = ["corpus", "real"] if (real_folder() / "train.jsonl").is_file() else ["corpus"]
-    return load_parts(
-        at_hand,
-        TaskSpec(),
-        corpus_dir=Path("data/corpus"),
-        splits=Path("data/splits.json"),
-        real_index=Path("data/real/index.jsonl"),
-        real_dir=None,
-        article_labels=Path("data/articles/labels.jsonl"),
-        articles_dir=None,
-    )
+    return load_parts(at_hand, TaskSpec())
 
 
 @before_retraining

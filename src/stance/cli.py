@@ -204,9 +204,10 @@ def _parser() -> argparse.ArgumentParser:
         "--validation",
         metavar="FILE",
         type=Path,
-        help="labelled sentences, CSV or JSONL (default: the validation split of the corpus)",
+        help="labelled sentences, CSV or JSONL (default: the validation split of what the model was trained on)",
     )
     _add_corpus(command)
+    _add_real(command)
     command.set_defaults(run=_export)
 
     command = commands.add_parser(
@@ -547,15 +548,23 @@ def _holder_table(holders: Sequence[HolderStance], stance_labels: Sequence[str],
 
 
 def _export(options: argparse.Namespace) -> int:
-    from stance.data.corpus import load_corpus
     from stance.data.labelled import load_files
+    from stance.data.parts import load_parts
+    from stance.models.folder import read_description
     from stance.training import export_folder
 
     task = load(options.model).task
     if options.validation:
         validation = load_files({"validation": options.validation}, task, seed=0)["validation"]
     else:
-        validation = load_corpus(options.corpus, options.splits, task)["validation"]
+        validation = load_parts(
+            list(read_description(options.model)["training_data"]["parts"]),
+            task,
+            corpus_dir=options.corpus,
+            splits=options.splits,
+            real_index=options.real_index,
+            real_dir=options.real_dir,
+        )["validation"]
     metrics = export_folder(options.model, options.out, validation)
     print(f"{options.out}: macro-F1 {metrics['macro_f1']:.3f} on {metrics['sentences']:,} validation sentences")
     return 0

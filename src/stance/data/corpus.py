@@ -9,7 +9,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, make_datasets, read_labelled, with_context
+from stance.data.labelled import read_labelled, with_context
 from stance.data.rows import BadRow, DataError
 from stance.schema import TaskSpec
 
@@ -73,11 +73,6 @@ def split_corpus(
     for doc in train[math.ceil(train_part * len(train)) :]:
         split_of[doc] = "left out"
     return {split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}
-
-
-def load_corpus(folder: Path, splits_file: Path, task: TaskSpec) -> DatasetDict:
-    """Read the whole corpus as train, validation and test split; see `split_corpus`."""
-    return make_datasets(split_corpus(folder, splits_file, task), task)
 
 
 def read_splits(file: Path, documents: Set[str] | None = None) -> dict[str, str]:
