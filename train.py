@@ -1,8 +1,8 @@
 """Train a stance classifier: `python train.py --help` shows what can be set."""
 
-from stance.config import choice, data_name, folder, load_data, script, settings, task_spec
 from stance.evaluation.metrics import spread
-from stance.evaluation.report import folds_table, summary_table
+from stance.hydra_app import choice, data_name, folder, load_data, script, settings, task_spec
+from stance.pages.console import folds_table, summary_table
 from stance.training import cross_validate, train
 
 
@@ -10,11 +10,11 @@ from stance.training import cross_validate, train
 def main(cfg):
     """Train, or cross-validate; return macro-F1 on held-out data, which is what a sweep maximizes."""
     task, model = task_spec(cfg.task), settings(cfg.model)
-    dataset = load_data(cfg.data, task, seed=cfg.seed)
+    data = load_data(cfg.data, task, seed=cfg.seed)
     if cfg.cross_validation:
         report = folder(cfg.report, f"reports/{choice('model')}-cross-validation", "report")
         folds = cross_validate(
-            dataset,
+            data,
             folds=cfg.cross_validation,
             task=task,
             settings=model,
@@ -22,12 +22,12 @@ def main(cfg):
             report=report,
             real_weight=cfg.data.get("real_weight", 1.0),
         )
-        print(folds_table(folds), f"figures: {report}", sep="\n")
+        print(folds_table(folds, spread(folds)), f"figures: {report}", sep="\n")
         return spread(folds)["mean"]["macro_f1"]
     out = folder(cfg.out, f"models/{choice('model')}", "model")
     report = folder(cfg.report, f"reports/{out.name}", "report")
     metrics = train(
-        dataset,
+        data,
         task=task,
         settings=model,
         seed=cfg.seed,
@@ -38,6 +38,8 @@ def main(cfg):
         test=cfg.test,
         resume=cfg.resume,
     )
+    if not metrics:  # one of several processes, and not the one that saves the model
+        return None
     print(summary_table(metrics), f"model: {out}", f"report: {report / 'report.html'}", sep="\n")
     return metrics["validation"]["macro_f1"]
 

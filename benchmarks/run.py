@@ -7,6 +7,7 @@ A B A B …, and a ratio is the median of the pairs' ratios, so that a drift of 
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import subprocess
 import sys
@@ -22,11 +23,12 @@ from sklearn.pipeline import make_pipeline
 
 from stance import load, predict
 from stance.data.articles import articles_folder
-from stance.data.labelled import Dataset, DatasetDict, label_names
-from stance.data.parts import by_part, load_parts
+from stance.data.labelled import LabelledData
+from stance.data.parts import load_parts
 from stance.data.real import real_folder
-from stance.evaluation.evaluate import score
-from stance.evaluation.report import summary_table
+from stance.evaluation.score import score
+from stance.models.folder import read_description
+from stance.pages.console import summary_table
 from stance.prediction import PRETRAINED
 from stance.schema import STANCE_LABELS, TaskSpec
 
@@ -61,7 +63,7 @@ def python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def labelled_data() -> DatasetDict:
+def labelled_data() -> dict[str, LabelledData]:
     """The corpus, and the real passages and articles where their text is at hand."""
     at_hand = ["corpus"]
     if (real_folder() / "test.jsonl").is_file():
@@ -71,25 +73,25 @@ def labelled_data() -> DatasetDict:
     return load_parts(at_hand, TaskSpec())
 
 
-def test_sets(data: DatasetDict) -> dict[str, Dataset]:
+def test_sets(data: dict[str, LabelledData]) -> dict[str, LabelledData]:
     """What is reported: both parts of validation, the UN speeches among them, then each part of the test split."""
-    found = {f"{part}, validation": rows for part, rows in by_part(data["validation"]).items()}
+    found = {f"{part}, validation": rows for part, rows in data["validation"].by_part().items()}
     if real := found.get("real, validation"):
-        found["UN speeches"] = real.filter(lambda row: row["source"] == UN_SPEECHES)
-    found |= {f"{part}, test": rows for part, rows in by_part(data["test"]).items()}
+        found["UN speeches"] = real.where("source", UN_SPEECHES)
+    found |= {f"{part}, test": rows for part, rows in data["test"].by_part().items()}
     corpus = found["corpus, test"]
     for origin in ("invented", "retold"):
-        found[f"corpus, test, {origin}"] = corpus.filter(lambda row, origin=origin: row["origin"] == origin)
-    found["corpus, test, implicit"] = corpus.filter(lambda row: row["implicit"])
+        found[f"corpus, test, {origin}"] = corpus.where("origin", origin)
+    found["corpus, test, implicit"] = corpus.where("implicit", True)
     return found
 
 
-def quality(data: DatasetDict, folders: list[Path]) -> None:
+def quality(data: dict[str, LabelledData], folders: list[Path]) -> None:
     sets = test_sets(data)
     for folder in folders:
-        for context in (True, False) if load(folder).kind == "transformer" else (True,):  # type: ignore[attr-defined]
-            shown = {name: d if context else d.map(lambda _: {"context": ""}) for name, d in sets.items()}
-            found = {name: score(load(folder), dataset, seed=1)[0] for name, dataset in shown.items()}
+        for context in (True, False) if read_description(folder)["kind"] == "transformer" else (True,):
+            shown = {name: rows if context else rows.without_context() for name, rows in sets.items()}
+            found = {name: score(load(folder), rows, seed=1).metrics for name, rows in shown.items()}
             print(f"{folder}{'' if context else ', each sentence alone'}\n{summary_table(found)}")
             for name, metrics in found.items():
                 figures = metrics["takes_a_stance"]
@@ -108,13 +110,13 @@ def quality(data: DatasetDict, folders: list[Path]) -> None:
                     print(f"exact {holders['exact']:.3f} ({holders['sentences']:,} sentences)")
             print()
 
-    train = by_part(data["train"])["corpus"]
+    train = data["train"].where("part", "corpus")
     plain = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
-    plain.fit(list(train["text"]), label_names(train))
+    plain.fit(train.column("text"), train.labels)
     print("macro-F1 of TfidfVectorizer(ngram_range=(1, 2)) and LogisticRegression() with scikit-learn's defaults")
-    for name, dataset in sets.items():
-        predicted = plain.predict(list(dataset["text"]))
-        macro_f1 = f1_score(label_names(dataset), predicted, labels=list(STANCE_LABELS), average="macro")
+    for name, rows in sets.items():
+        predicted = plain.predict(rows.column("text"))
+        macro_f1 = f1_score(rows.labels, predicted, labels=list(STANCE_LABELS), average="macro")
         print(f"{name:<26} {macro_f1:>8.3f}")
 
 
@@ -162,7 +164,9 @@ def main() -> None:
     data = labelled_data()
     quality(data, [PRETRAINED, *options.models])
     print()
-    speed(list(by_part(data["test"])["corpus"].shuffle(seed=1)["text"]), options.weights, options.runs)
+    texts = data["test"].where("part", "corpus").column("text")
+    random.Random(1).shuffle(texts)
+    speed(texts, options.weights, options.runs)
     if not options.skip_train:
         took = seconds(lambda: subprocess.run(["make", "train"], check=True, capture_output=True))
         print(f"{'make train, everything installed':<62} {took:>7.1f} s   <= 120 s")

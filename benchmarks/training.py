@@ -27,18 +27,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from stance.data.labelled import sentences
 from stance.data.parts import load_parts
-from stance.models.encoders import find_encoder, freeze, load_encoder
-from stance.models.onnx import Inputs, InputSettings
-from stance.models.settings import TransformerSettings
-from stance.models.transformer import (
-    Classifier,
-    StanceTrainer,
-    TrainingBatches,
-    collate,
-    has_bf16,
-)
+from stance.models.transformer.batches import TrainingBatches, collate
+from stance.models.transformer.encoders import find_encoder, freeze, load_encoder
+from stance.models.transformer.fit import StanceTrainer, has_bf16
+from stance.models.transformer.network import Classifier
+from stance.models.transformer.serve import Inputs, InputSettings
+from stance.models.transformer.settings import TransformerSettings
 from stance.schema import LabelledSentences, Sentence, TaskSpec
 
 BATCH = 32
@@ -116,7 +111,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="how often (default: 3)")
     options = parser.parse_args()
     split = load_parts(["corpus"], TaskSpec())["train"]
-    items, labels = sentences(split), list(split["label"])
+    items, labels = split.sentences, split.label_numbers.tolist()
     documents = sorted({item.doc for item in items})
     random.Random(1).shuffle(documents)
     place = {doc: i for i, doc in enumerate(documents)}

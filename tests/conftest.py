@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from stance.data.labelled import load_files
-from stance.models.settings import TfidfSettings, TransformerSettings
+from stance.models.tfidf import TfidfSettings
+from stance.models.transformer.settings import TransformerSettings
 from stance.schema import Attribution, Sentence, TaskSpec
 from stance.training import train
 

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stance
-from stance import analyze, cli
+from stance import analyze
 from stance.analysis import ArticleStance, by_holder
 from stance.cli import main
-from stance.documents import DocumentError, find_files, read_document
-from stance.page import render_page
+from stance.pages.article import render_page
 from stance.schema import StanceError
-from stance.text import visible
+from stance.text.characters import visible
+from stance.text.documents import DocumentError, find_files, read_document
 
 TEXT = """Haftar: lift it.
 
@@ -45,7 +45,7 @@ def article() -> ArticleStance:
 
 @pytest.fixture
 def stance_analyze(monkeypatch: pytest.MonkeyPatch) -> Stance:
-    monkeypatch.setattr(cli, "load", lambda _: Reader())
+    monkeypatch.setattr("stance.cli.analyze.load", lambda _: Reader())
     return lambda *arguments: main(["analyze", *map(str, arguments)])
 
 

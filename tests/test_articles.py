@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from stance.data.articles import load_articles
-from stance.data.labelled import label_names
+from stance.data.articles import read_articles
 from stance.data.rows import DataError
 from stance.schema import TaskSpec
 
@@ -58,32 +57,30 @@ def labels(tmp_path: Path) -> Path:
 
 
 def test_offsets_count_characters_and_white_space_is_folded(labels: Path, folder: Path) -> None:
-    assert load_articles(labels, folder, TASK)["test"]["text"][:] == FOLDED
+    assert [row["text"] for row in read_articles(labels, folder, TASK)] == FOLDED
 
 
-def test_articles_are_a_test_split_with_labels_holders_and_offsets(labels: Path, folder: Path) -> None:
-    dataset = load_articles(labels, folder, TASK)
-    test = dataset["test"]
-    assert list(dataset) == ["test"]
-    assert label_names(test) == ["none", "for", "against"]
-    assert test.features["label_2"].int2str(test["label_2"][:]) == ["none"] * 3
-    assert test["holder"][:] == ["", "Egypt", "Italy"]
-    assert [ARTICLE[a:b] for a, b in zip(test["start"], test["end"], strict=True)] == SENTENCES
-    assert set(test["doc"]) == {"a.txt"}
-    assert test["sent"][:] == [1, 2, 3]
+def test_articles_have_labels_holders_and_offsets(labels: Path, folder: Path) -> None:
+    rows = read_articles(labels, folder, TASK)
+    assert [row["label"] for row in rows] == ["none", "for", "against"]
+    assert [row["label_2"] for row in rows] == ["none"] * 3
+    assert [row["holder"] for row in rows] == ["", "Egypt", "Italy"]
+    assert [ARTICLE[row["start"] : row["end"]] for row in rows] == SENTENCES
+    assert {row["doc"] for row in rows} == {"a.txt"}
+    assert [row["sent"] for row in rows] == [1, 2, 3]
 
 
 def test_context_is_the_sentences_before_in_the_article(tmp_path: Path, folder: Path) -> None:
     (folder / "b.txt").write_bytes(ARTICLE.encode())
     labels = write_labels(tmp_path, *(row(i, file=name) for name in ("a.txt", "b.txt") for i in range(3)))
-    contexts = load_articles(labels, folder, TASK)["test"]["context"][:]
+    contexts = [row["context"] for row in read_articles(labels, folder, TASK)]
     assert contexts == ["", FOLDED[0], f"{FOLDED[0]}\n{FOLDED[1]}"] * 2
 
 
 @pytest.mark.parametrize("remedy", ["data.articles_dir=DIR", "$STANCE_ARTICLES"])
 def test_a_missing_article_is_named_with_what_to_do(labels: Path, tmp_path: Path, remedy: str) -> None:
     with pytest.raises(DataError) as error:
-        load_articles(labels, tmp_path / "absent", TASK)
+        read_articles(labels, tmp_path / "absent", TASK)
     assert f"article {tmp_path / 'absent' / 'a.txt'} cannot be read (No such file or directory)" in str(error.value)
     assert remedy in str(error.value)
 
@@ -93,21 +90,21 @@ def test_an_altered_article_is_named_with_what_to_do(labels: Path, folder: Path,
     # As Git would, where it converts line endings.
     (folder / "a.txt").write_bytes(ARTICLE.replace("\r\n", "\n").encode())
     with pytest.raises(DataError) as error:
-        load_articles(labels, folder, TASK)
+        read_articles(labels, folder, TASK)
     assert f"article {folder / 'a.txt'} is not the text that was labelled" in str(error.value)
     assert remedy in str(error.value)
 
 
 def test_the_environment_names_the_folder(labels: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCE_ARTICLES", str(folder))
-    assert load_articles(labels, None, TASK)["test"].num_rows == 3
+    assert len(read_articles(labels, None, TASK)) == 3
 
 
 def test_a_given_folder_wins_over_the_environment(
     labels: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANCE_ARTICLES", str(tmp_path / "absent"))
-    assert load_articles(labels, folder, TASK)["test"].num_rows == 3
+    assert len(read_articles(labels, folder, TASK)) == 3
 
 
 @pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
@@ -119,15 +116,15 @@ def test_without_a_folder_the_articles_are_in_data(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/articles/text").mkdir(parents=True)
     (tmp_path / "data/articles/text/a.txt").write_bytes(ARTICLE.encode())
-    assert load_articles(labels, None, TASK)["test"].num_rows == 3
+    assert len(read_articles(labels, None, TASK)) == 3
 
 
 def test_bad_label_rows_are_listed_together(tmp_path: Path, folder: Path) -> None:
-    labels = write_labels(tmp_path, row(0, label="pro"), row(1), row(2, start="0"), row(2, end=row(2)["start"]))
+    labels = write_labels(tmp_path, row(0, label="pro"), row(1), row(2, start="a"), row(2, end=row(2)["start"]))
     with labels.open("ab") as stream:
         stream.write(b"{\n")
     with pytest.raises(DataError) as error:
-        load_articles(labels, folder, TASK)
+        read_articles(labels, folder, TASK)
     head, *listed = str(error.value).splitlines()
     assert head.startswith("4 bad rows")
     assert [line.removeprefix(f"{labels}:")[0] for line in listed] == ["1", "3", "4", "5"]
@@ -138,8 +135,8 @@ def test_bad_label_rows_are_listed_together(tmp_path: Path, folder: Path) -> Non
 def test_every_column_is_needed(tmp_path: Path, folder: Path, column: str) -> None:
     values = row(0)
     del values[column]
-    with pytest.raises(DataError, match=rf"labels\.jsonl:1: '{column}' must be"):
-        load_articles(write_labels(tmp_path, values), folder, TASK)
+    with pytest.raises(DataError, match=rf"labels\.jsonl:1: no column '{column}'"):
+        read_articles(write_labels(tmp_path, values), folder, TASK)
 
 
 @pytest.mark.parametrize(
@@ -149,17 +146,17 @@ def test_every_column_is_needed(tmp_path: Path, folder: Path, column: str) -> No
 def test_a_span_that_is_not_in_the_article_is_a_bad_row(tmp_path: Path, folder: Path, start: int, end: int) -> None:
     labels = write_labels(tmp_path, row(1), row(0, start=start, end=end))
     with pytest.raises(DataError, match=r"labels\.jsonl:2: "):
-        load_articles(labels, folder, TASK)
+        read_articles(labels, folder, TASK)
 
 
 def test_a_missing_labels_file_is_named(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match=r"labels\.jsonl cannot be read"):
-        load_articles(tmp_path / "labels.jsonl", folder, TASK)
+        read_articles(tmp_path / "labels.jsonl", folder, TASK)
 
 
 @pytest.mark.skipif(not ARTICLES, reason="$STANCE_ARTICLES names no folder with the articles' text")
 def test_the_labels_fit_the_articles() -> None:
-    test = load_articles(LABELS_FILE, Path(ARTICLES or ""), TASK)["test"]
-    assert test.num_rows == 130
-    assert len(set(test["doc"])) == 5
-    assert all(text.strip() for text in test["text"])
+    rows = read_articles(LABELS_FILE, Path(ARTICLES or ""), TASK)
+    assert len(rows) == 130
+    assert len({row["doc"] for row in rows}) == 5
+    assert all(row["text"].strip() for row in rows)

@@ -8,40 +8,39 @@ import pytest
 from conftest import tiny_rows, write_jsonl
 
 from stance import load
-from stance.data.labelled import load_files, sentences
+from stance.data.labelled import load_files
 from stance.data.parts import load_parts
-from stance.evaluation.evaluate import score
-from stance.models.settings import TfidfSettings
-from stance.models.tfidf import NgramVectorizer, TfidfModel, fit_tfidf
-from stance.schema import LABELS, Sentence, TaskSpec
+from stance.evaluation.score import score
+from stance.models.tfidf import NgramVectorizer, TfidfModel, TfidfSettings, fit_tfidf
+from stance.schema import LABELS, LabelledSentences, Sentence, TaskSpec
 from stance.training import fit
 
 
 def test_it_scores_what_the_documentation_says_it_does(tmp_path: Path) -> None:
     corpus = load_parts(["corpus"], TaskSpec())
-    model = fit(corpus["train"], None, task=TaskSpec(), settings=TfidfSettings(), seed=1, checkpoints=tmp_path)
-    assert score(model, corpus["test"], seed=1)[0]["macro_f1"] == pytest.approx(0.630, abs=0.001)
+    fitted = fit(corpus["train"], None, task=TaskSpec(), settings=TfidfSettings(), seed=1, checkpoints=tmp_path)
+    assert fitted is not None
+    assert score(fitted.model, corpus["test"], seed=1).metrics["macro_f1"] == pytest.approx(0.630, abs=0.001)
 
 
 def test_a_weight_of_two_is_a_sentence_twice() -> None:
-    rows = [row for _ in range(2) for row in tiny_rows()]
-    texts, labels, documents = ([str(row[name]) for row in rows] for name in ("text", "label", "doc"))
-    settings = TfidfSettings()
-    once = fit_tfidf(
-        texts[:40], labels[:40], documents[:40], task=TaskSpec(), settings=settings, seed=1, weights=[2.0] * 40
-    )
-    twice = fit_tfidf(texts, labels, documents, task=TaskSpec(), settings=settings, seed=1)
+    def fitted(times: int, weight: float) -> TfidfModel:
+        rows = [row for _ in range(times) for row in tiny_rows()]
+        items = [Sentence(str(row["text"]), doc=str(row["doc"])) for row in rows]
+        data = LabelledSentences(items, [LABELS.index(str(row["label"])) for row in rows], [weight] * len(rows))
+        return fit_tfidf(data, task=TaskSpec(), settings=TfidfSettings(), seed=1)
+
     items = [Sentence("Peru urged the Council to renew the embargo if one army talks.")]
-    np.testing.assert_allclose(once.predict_proba(items), twice.predict_proba(items), atol=0.02)
-    plain = fit_tfidf(texts[:40], labels[:40], documents[:40], task=TaskSpec(), settings=settings, seed=1)
-    assert np.abs(once.predict_proba(items) - plain.predict_proba(items)).max() > 0.02
+    once, twice, plain = (fitted(*of).predict_proba(items) for of in ((1, 2.0), (2, 1.0), (1, 1.0)))
+    np.testing.assert_allclose(once, twice, atol=0.02)
+    assert np.abs(once - plain).max() > 0.02
 
 
 def test_saving_and_loading_changes_no_probability(tiny_model: Path, tmp_path: Path) -> None:
     model = load(tiny_model)
     assert isinstance(model, TfidfModel)
     model.save(tmp_path)
-    items = sentences(load_parts(["corpus"], TaskSpec())["validation"])[:50]
+    items = load_parts(["corpus"], TaskSpec())["validation"].sentences[:50]
     again = TfidfModel.load(tmp_path, model.task)
     np.testing.assert_array_equal(again.predict_proba(items), model.predict_proba(items))
 
@@ -75,8 +74,7 @@ def test_the_contributions_sum_to_the_score(labels: tuple[str, ...], tmp_path: P
     file = write_jsonl(tmp_path / "rows.jsonl", rows)
     task = TaskSpec(labels, labels[:2])
     dataset = load_files({"train": file}, task, seed=1)["train"]
-    model = fit(dataset, None, task=task, settings=TfidfSettings(), seed=1, checkpoints=tmp_path)
-    assert isinstance(model, TfidfModel)
+    model = fit_tfidf(dataset.weighted(1.0), task=task, settings=TfidfSettings(), seed=1)
     svm = model.pipeline[-1].calibrated_classifiers_[0].estimator
     for text in [*AWKWARD, str(rows[0]["text"])]:
         scores = np.atleast_1d(svm.decision_function(model.pipeline[0].transform([text]))[0])

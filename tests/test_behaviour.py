@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from conftest import write_jsonl
 
-from stance.data.labelled import sentences
 from stance.data.parts import load_parts
 from stance.evaluation.behaviour import Case, make_invariance_cases, read_cases, run_cases
 from stance.schema import LABELS, Attribution, Sentence, StanceError, TaskSpec
@@ -49,7 +48,7 @@ def test_the_repository_has_cases_of_every_kind() -> None:
 
 def test_no_case_is_a_sentence_of_the_corpus() -> None:
     corpus = load_parts(["corpus"], TaskSpec())
-    known = {text.lower() for split in corpus.values() for text in split["text"]}
+    known = {text.lower() for split in corpus.values() for text in split.column("text")}
     assert not [c.sentence.text for c in read_cases(FOLDER, TaskSpec()) if c.sentence.text.lower() in known]
 
 
@@ -80,9 +79,9 @@ def test_each_kind_is_judged_by_its_rule() -> None:
 
 def test_made_pairs_differ_in_what_they_say_they_do() -> None:
     corpus = load_parts(["corpus"], TaskSpec())
-    made = make_invariance_cases(sentences(corpus["validation"]), seed=1)
-    assert made == make_invariance_cases(sentences(corpus["validation"]), seed=1)
-    assert made != make_invariance_cases(sentences(corpus["validation"]), seed=2)
+    made = make_invariance_cases(corpus["validation"].sentences, seed=1)
+    assert made == make_invariance_cases(corpus["validation"].sentences, seed=1)
+    assert made != make_invariance_cases(corpus["validation"].sentences, seed=2)
     for case in made:
         assert case.variant is not None
         text, variant = case.sentence.text, case.variant.text
@@ -123,11 +122,11 @@ def test_a_name_is_exchanged_wherever_it_stands(text: str, variant: dict[int, in
 @pytest.mark.parametrize(
     ("file", "row", "reason"),
     [
-        ("minimum_functionality", {"capability": "a", "text": "b", "label": "maybe"}, "'label' must be one of"),
-        ("minimum_functionality", {"capability": "a", "text": " ", "label": "for"}, "'text' must be"),
-        ("polarity", {"capability": "a", "text": "b"}, "'label' must be"),
-        ("invariance", {"capability": "a", "text": "b"}, "'variant' must be"),
-        ("direction", {"capability": "a", "text": "b", "variant": "c", "toward": 1}, "'toward' must be"),
+        ("minimum_functionality", {"capability": "a", "text": "b", "label": "maybe"}, "'label' is 'maybe', not one of"),
+        ("minimum_functionality", {"capability": "a", "text": " ", "label": "for"}, "'text' is blank"),
+        ("polarity", {"capability": "a", "text": "b"}, "no column 'label'"),
+        ("invariance", {"capability": "a", "text": "b"}, "no column 'variant'"),
+        ("direction", {"capability": "a", "text": "b", "variant": "c", "toward": 1}, "'toward' must be a string"),
         ("direction", {"capability": "a", "text": "b", "variant": "c", "toward": "for", "context": 1}, "'context'"),
     ],
 )

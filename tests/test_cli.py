@@ -14,7 +14,7 @@ import pytest
 
 from stance import LABELS
 from stance.cli import main
-from stance.models import BATCH_SIZE
+from stance.models.base import BATCH_SIZE
 
 TEXTS = [
     "Peru urged the Council to lift the arms embargo at once.",
@@ -80,12 +80,12 @@ def test_lines_become_json_lines(predict: Predict, tmp_path: Path) -> None:
     assert predict("--input", source, "--output", tmp_path / "out.jsonl") == 0
     rows = read_json(tmp_path / "out.jsonl")
     assert [row["text"] for row in rows] == TEXTS
-    assert [row["prediction"] for row in rows] == EXPECTED
+    assert [row["label"] for row in rows] == EXPECTED
     for row in rows:
-        assert list(row) == ["text", "prediction", "confidence", "probabilities"]
+        assert list(row) == ["text", "label", "confidence", "probabilities", "holder"]
         assert tuple(row["probabilities"]) == LABELS
         assert sum(row["probabilities"].values()) == pytest.approx(1)
-        assert row["confidence"] == row["probabilities"][row["prediction"]]
+        assert row["confidence"] == row["probabilities"][row["label"]]
 
 
 def test_json_lines_keep_their_fields_and_order(predict: Predict, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_json_lines_keep_their_fields_and_order(predict: Predict, tmp_path: Path
     assert predict("--input", source, "--output", tmp_path / "out.jsonl") == 0
     found = read_json(tmp_path / "out.jsonl")
     assert [{name: row[name] for name in rows[0]} for row in found] == rows
-    assert [row["prediction"] for row in found] == EXPECTED
+    assert [row["label"] for row in found] == EXPECTED
 
 
 def test_below_the_confidence_asked_for_the_prediction_is_empty(predict: Predict, tmp_path: Path) -> None:
@@ -105,12 +105,12 @@ def test_below_the_confidence_asked_for_the_prediction_is_empty(predict: Predict
     source.write_text("text\nEgypt met the envoy.\n")
     assert predict("--input", source, "--output", table, "--min-confidence", 1) == 0
     (row,) = csv.DictReader(table.open())
-    assert row["prediction"] == ""
+    assert row["label"] == ""
     assert float(row["confidence"]) > 0.25
     source = tmp_path / "in.txt"
     source.write_text("Egypt met the envoy.\n")
     assert predict("--input", source, "--output", lines, "--min-confidence", 1) == 0
-    assert json.loads(lines.read_text())["prediction"] is None
+    assert json.loads(lines.read_text())["label"] is None
 
 
 def test_a_confidence_that_is_none_is_refused(predict: Predict) -> None:
@@ -126,12 +126,12 @@ def test_csv_keeps_its_columns_and_order(predict: Predict, tmp_path: Path) -> No
         csv.writer(stream).writerows([header, *rows])
     assert predict("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv") == 0
     found = read_csv(tmp_path / "out.csv")
-    assert list(found[0]) == [*header, "prediction", "confidence", *(f"p_{label}" for label in LABELS)]
+    assert list(found[0]) == [*header, "label", "confidence", *(f"p_{label}" for label in LABELS), "holder"]
     assert [[row[name] for name in header] for row in found] == rows
-    assert [row["prediction"] for row in found] == EXPECTED
+    assert [row["label"] for row in found] == EXPECTED
     for row in found:
         assert sum(float(row[f"p_{label}"]) for label in LABELS) == pytest.approx(1, abs=1e-5)
-        assert row["confidence"] == row[f"p_{row['prediction']}"]
+        assert row["confidence"] == row[f"p_{row['label']}"]
 
 
 @pytest.mark.parametrize(("suffix", "read"), [("csv", read_csv), ("jsonl", read_json)])
@@ -145,7 +145,7 @@ def test_without_an_output_rows_go_to_standard_output(
     content = {"csv": f"text\n{TEXTS[0]}\n", "jsonl": json_lines([{"text": TEXTS[0]}])}[suffix]
     assert predict("--input", write(tmp_path / f"in.{suffix}", content)) == 0
     out, err = capsys.readouterr()
-    assert [row["prediction"] for row in read(out)] == ["for"]
+    assert [row["label"] for row in read(out)] == ["for"]
     assert err == ""
     assert names(tmp_path) == [f"in.{suffix}"]
 
@@ -154,7 +154,7 @@ def test_another_text_column_can_be_named(predict: Predict, tmp_path: Path) -> N
     source = write(tmp_path / "in.csv", f"text,sentence\nnothing,{TEXTS[0]}\n")
     assert predict("--input", source, "--text-column", "sentence", "--output", tmp_path / "out.csv") == 0
     (row,) = read_csv(tmp_path / "out.csv")
-    assert (row["text"], row["sentence"], row["prediction"]) == ("nothing", TEXTS[0], "for")
+    assert (row["text"], row["sentence"], row["label"]) == ("nothing", TEXTS[0], "for")
 
 
 def test_a_context_column_can_be_named(predict: Predict, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_context_column_can_be_named(predict: Predict, tmp_path: Path) -> None
 def test_the_format_can_be_given_where_the_suffix_does_not_tell(predict: Predict, tmp_path: Path) -> None:
     source = write(tmp_path / "rows.data", f"text\n{TEXTS[0]}\n")
     assert predict("--input", source, "--input-format", "csv", "--output", tmp_path / "out.csv") == 0
-    assert read_csv(tmp_path / "out.csv")[0]["prediction"] == "for"
+    assert read_csv(tmp_path / "out.csv")[0]["label"] == "for"
 
 
 def test_standard_input_is_lines(
@@ -177,7 +177,7 @@ def test_standard_input_is_lines(
 ) -> None:
     give_standard_input(monkeypatch, "\n".join(TEXTS).encode())
     assert predict("--input", "-") == 0
-    assert [row["prediction"] for row in read_json(capsys.readouterr().out)] == EXPECTED
+    assert [row["label"] for row in read_json(capsys.readouterr().out)] == EXPECTED
 
 
 def test_standard_input_takes_a_format(
@@ -186,14 +186,14 @@ def test_standard_input_takes_a_format(
     give_standard_input(monkeypatch, f"id,text\n7,{TEXTS[1]}\n".encode())
     assert predict("--input", "-", "--input-format", "csv") == 0
     (row,) = read_csv(capsys.readouterr().out)
-    assert (row["id"], row["prediction"]) == ("7", "against")
+    assert (row["id"], row["label"]) == ("7", "against")
 
 
 def test_rejected_rows_are_written_beside_the_output_and_the_rest_is_scored(
     predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = json.dumps({"text": TEXTS[0]}).encode()
-    clash = {"text": "a", "prediction": "for"}
+    clash = {"text": "a", "label": "for"}
     lines = [
         good,
         b'{"text": ',
@@ -208,7 +208,7 @@ def test_rejected_rows_are_written_beside_the_output_and_the_rest_is_scored(
     ]
     source = write(tmp_path / "in.jsonl", b"\n".join(lines))
     assert predict("--input", source, "--output", tmp_path / "out.jsonl") == 3
-    assert [row["prediction"] for row in read_json(tmp_path / "out.jsonl")] == ["for", "for"]
+    assert [row["label"] for row in read_json(tmp_path / "out.jsonl")] == ["for", "for"]
     rejects = read_json(tmp_path / "out.jsonl.rejects.jsonl")
     assert [(row["line"], row["reason"].split(":")[0], row["row"]) for row in rejects] == [
         (2, "not JSON", '{"text": '),
@@ -217,7 +217,7 @@ def test_rejected_rows_are_written_beside_the_output_and_the_rest_is_scored(
         (5, "no column 'text' (there are 'other')", {"other": "a"}),
         (6, "'text' must be a string, not int", {"text": 5}),
         (7, "'text' is blank", {"text": " \u00a0"}),
-        (8, "there is a column 'prediction' already; rename it", clash),
+        (8, "there is a column 'label' already; rename it", clash),
         (9, "holds half of a surrogate pair (\\ud800 to \\udfff)", '{"text": "\\ud800"}'),
     ]
     out, err = capsys.readouterr()
@@ -252,7 +252,7 @@ def test_without_an_output_rejected_rows_go_to_standard_error(
     source = write(tmp_path / "in.jsonl", "[]\n" + json_lines([{"text": TEXTS[0]}]))
     assert predict("--input", source) == 3
     out, err = capsys.readouterr()
-    assert [row["prediction"] for row in read_json(out)] == ["for"]
+    assert [row["label"] for row in read_json(out)] == ["for"]
     rejected, summary = err.splitlines()
     assert json.loads(rejected) == {"line": 1, "reason": "not a JSON object but list", "row": []}
     assert summary == "stance: 1 row(s) rejected"
@@ -286,7 +286,7 @@ def test_csv_output_has_its_header_also_without_rows(predict: Predict, tmp_path:
     source = write(tmp_path / "in.csv", f"id,text\n{rows}")
     predict("--input", source, "--output", tmp_path / "out.csv")
     header = (tmp_path / "out.csv").read_text(encoding="utf-8")
-    assert header == "id,text,prediction,confidence,p_for,p_against,p_conditional,p_none\n"
+    assert header == "id,text,label,confidence,p_for,p_against,p_conditional,p_none,holder\n"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_csv_output_has_its_header_also_without_rows(predict: Predict, tmp_path:
         ("in.csv", "", "is empty; its first line must name the columns"),
         ("in.csv", "text,text\na,b\n", "the header must name each column once"),
         ("in.csv", "id,sentence\n1,a\n2,b\n", "no column 'text' (there are 'id', 'sentence')"),
-        ("in.csv", "text,prediction\na,for\nb,for\n", "there is a column 'prediction' already; rename it"),
+        ("in.csv", "text,label\na,for\nb,for\n", "there is a column 'label' already; rename it"),
         ("in.csv", "text,p_none\na,0.5\nb,0.5\n", "there is a column 'p_none' already; rename it"),
     ],
     ids=["no input", "no format", "empty", "header", "no text column", "clash", "clash of probabilities"],
@@ -349,7 +349,7 @@ def test_an_error_leaves_the_output_and_rejects_of_an_older_run(predict: Predict
 def test_the_output_may_be_the_input(predict: Predict, tmp_path: Path) -> None:
     file = write(tmp_path / "rows.csv", "text\n" + "".join(f'"{text}"\n' for text in TEXTS))
     assert predict("--input", file, "--output", file) == 0
-    assert [(row["text"], row["prediction"]) for row in read_csv(file)] == list(zip(TEXTS, EXPECTED, strict=True))
+    assert [(row["text"], row["label"]) for row in read_csv(file)] == list(zip(TEXTS, EXPECTED, strict=True))
     assert names(tmp_path) == ["rows.csv"]
 
 
@@ -359,7 +359,7 @@ def test_rows_beyond_a_batch_stay_in_order(predict: Predict, tmp_path: Path) -> 
     source = write(tmp_path / "in.jsonl", json_lines(rows))
     assert predict("--input", source, "--output", tmp_path / "out.jsonl") == 0
     found = read_json(tmp_path / "out.jsonl")
-    assert [(row["id"], row["prediction"]) for row in found] == [(i, EXPECTED[i % 3]) for i in range(count)]
+    assert [(row["id"], row["label"]) for row in found] == [(i, EXPECTED[i % 3]) for i in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -437,9 +437,7 @@ def test_sentences_are_printed_in_any_locale(tiny_model: Path, tmp_path: Path) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs sh")
-@pytest.mark.parametrize(
-    "content", ["sentence\na\nb\n", "text,prediction\na,b\nc,d\n"], ids=["no text column", "clash"]
-)
+@pytest.mark.parametrize("content", ["sentence\na\nb\n", "text,label\na,b\nc,d\n"], ids=["no text column", "clash"])
 def test_an_error_in_the_rows_is_the_only_thing_on_standard_error(
     tiny_model: Path, tmp_path: Path, content: str
 ) -> None:

@@ -9,7 +9,7 @@ import datasets
 import pytest
 from conftest import tiny_rows, write_jsonl
 
-from stance.data.audit import audit, duplicates_across_splits, kappas, suspicious_labels
+from stance.audit import audit, duplicates_across_splits, kappas, suspicious_labels
 from stance.data.corpus import SPLITS, read_corpus, read_splits
 from stance.data.duplicates import find_duplicates, find_shared_runs
 from stance.data.rows import DataError
@@ -115,7 +115,7 @@ def test_shared_runs_ignore_case_and_punctuation() -> None:
 def test_the_splits_are_in_proportion(rows: list[dict[str, Any]], split_of: dict[str, str]) -> None:
     wanted = {"train": 0.7, "validation": 0.1, "test": 0.2}
     # Files' shares are a little off, as documents that shared runs of words with train moved there.
-    for key, tolerance in (("file", 0.08), ("label", 0.04)):
+    for key, tolerance in (("file", 0.1), ("label", 0.04)):
         totals = Counter(row[key] for row in rows)
         counts = Counter((row[key], split_of[row["doc"]]) for row in rows)
         for value, total in totals.items():

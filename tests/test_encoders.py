@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stance.models import encoders
-from stance.models.encoders import EncoderError, find_encoder, load_encoder
+from stance.models.transformer import encoders
+from stance.models.transformer.encoders import EncoderError, find_encoder, load_encoder
 
 WEIGHTS = b"weights" * 1000
 

@@ -12,10 +12,11 @@ from test_report import report_folder
 from test_scripts import on_tiny
 
 from stance.cli import main
+from stance.data.labelled import LabelledData
 from stance.evaluation.compare import compare, difference
-from stance.evaluation.gate import Gate, GateError, GateSettings, enforce
-from stance.evaluation.report import ReportError, read_metrics
-from stance.schema import StanceError
+from stance.evaluation.gate import Gate, GateError, GateSettings
+from stance.evaluation.report_folder import ReportError, read_metrics
+from stance.schema import StanceError, TaskSpec
 
 TEXTS = [f"sentence {i}" for i in range(200)]
 GOLD = ["for"] * 200
@@ -128,12 +129,17 @@ def test_behaviour_that_was_not_tested_cannot_pass(tmp_path: Path) -> None:
 
 def test_the_error_has_a_line_for_each_broken_condition(tmp_path: Path) -> None:
     (folder,) = reports(tmp_path, 50)
-    conditions = Gate(GateSettings(min_accuracy=0.9, min_macro_f1=0.9, max_ece=0.5)).check(
-        read_metrics(folder), GOLD, DOCUMENTS
-    )
+    rows = [{"text": text, "label": label, "doc": doc} for text, label, doc in zip(TEXTS, GOLD, DOCUMENTS, strict=True)]
+    data = LabelledData.of(rows, TaskSpec())
+    gate = Gate(GateSettings(min_accuracy=0.9, min_macro_f1=0.9, max_ece=0.5))
     with pytest.raises(GateError) as error:
-        enforce(conditions)
-    assert [line.split(" is ")[0] for line in str(error.value).splitlines()] == ["broken: macro_f1", "broken: accuracy"]
+        gate.enforce(read_metrics(folder), data, folder)
+    assert [line.split(" is ")[0] for line in str(error.value).splitlines()] == [
+        *("broken: macro_f1", "broken: accuracy", "held: ece"),
+    ]
+    assert [
+        line.split(" is ")[0] for line in Gate(GateSettings(max_ece=0.5)).enforce(read_metrics(folder), data, folder)
+    ] == ["held: ece"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 
 from stance import load, predict
 from stance.data.labelled import load_files
-from stance.models.holder import locate, token_f1
-from stance.models.onnx import Inputs, InputSettings, Window, best_span
+from stance.models.transformer.serve import Inputs, InputSettings, Window, best_span
 from stance.schema import Sentence, TaskSpec
+from stance.text.names import locate, token_f1
 from stance.training import train
 
 

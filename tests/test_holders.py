@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from stance.holders import merge_holders
+from stance.text.names import merge_holders
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from stance.evaluation.metrics import compute_metrics, expected_calibration_error, holder_metrics, length_slice, spread
+from stance.evaluation.metrics import compute_metrics, expected_calibration_error, holder_metrics, spread
 from stance.schema import LABELS, TaskSpec
 
 
@@ -157,7 +157,7 @@ def test_the_reliability_table_makes_the_calibration_error() -> None:
 def test_predictions_can_be_read_back() -> None:
     gold, probabilities, documents = random_case(5)
     metrics = compute_metrics(gold, probabilities, documents, task=TaskSpec(), seed=1)
-    assert [int(n) for n in metrics["predicted"].split()] == probabilities.argmax(axis=1).tolist()
+    assert [int(n) for n in metrics["label_numbers"].split()] == probabilities.argmax(axis=1).tolist()
 
 
 def test_a_class_that_never_occurs_scores_zero_without_a_warning() -> None:
@@ -169,13 +169,6 @@ def test_a_class_that_never_occurs_scores_zero_without_a_warning() -> None:
 def test_nothing_to_score() -> None:
     with pytest.raises(ValueError, match="no sentences"):
         compute_metrics([], np.empty((0, 4)), [], task=TaskSpec(), seed=1)
-
-
-@pytest.mark.parametrize(
-    ("words", "name"), [(1, "01-10 words"), (10, "01-10 words"), (11, "11-20 words"), (99, "41+ words")]
-)
-def test_length_slices(words: int, name: str) -> None:
-    assert length_slice("word " * words) == name
 
 
 def test_spread() -> None:

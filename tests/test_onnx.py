@@ -17,7 +17,8 @@ from tokenizers import Tokenizer
 import stance
 from stance import load, predict
 from stance.cli import main
-from stance.models.onnx import Inputs, InputSettings, OnnxModel
+from stance.models.transformer.kind import KIND
+from stance.models.transformer.serve import Inputs, InputSettings, OnnxModel
 from stance.schema import Sentence, TruncationWarning
 
 TEXTS = [f"{country} {phrase}." for country in COUNTRIES for phrase in PHRASES.values()]
@@ -177,7 +178,7 @@ def test_the_command_line_counts_them_over_all_rows(
 
 
 def test_a_folder_that_is_none_is_an_error(tiny_transformer: Path, tmp_path: Path) -> None:
-    for name in OnnxModel.files:
+    for name in KIND.files:
         (tmp_path / name).write_bytes((tiny_transformer / name).read_bytes())
     assert OnnxModel.load(tmp_path, stance.schema.TaskSpec())
     for name, content in [

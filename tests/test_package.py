@@ -43,14 +43,14 @@ def test_predict_needs_no_extra() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "config",
+        "hydra_app",
         "training",
+        "audit",
         "data.corpus",
         "data.articles",
         "data.splits",
-        "data.audit",
         "evaluation.metrics",
-        "evaluation.report",
+        "pages.report",
     ],
 )
 def test_a_missing_extra_names_its_pip_command(module: str) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import run, tiny_rows, write_jsonl
 
-from stance.data.labelled import DatasetDict, fingerprint, load_files
-from stance.data.parts import balance_parts, by_part, load_parts, parts_of
+from stance.data.labelled import LabelledData, load_files
+from stance.data.parts import load_parts
 from stance.data.real import PARTS, letters_sha256
 from stance.data.rows import DataError
 from stance.schema import TaskSpec
-from stance.text import letters
+from stance.text.characters import letters
 
 TASK = TaskSpec()
 
@@ -64,7 +64,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def parts(folders: dict[str, Path]) -> Callable[..., DatasetDict]:
+def parts(folders: dict[str, Path]) -> Callable[..., dict[str, LabelledData]]:
     return lambda *names: load_parts(names, TASK, **folders)
 
 
@@ -72,33 +72,35 @@ def overrides(folders: dict[str, Path]) -> list[str]:
     return [f"data.{name}={path}" for name, path in folders.items()]
 
 
-def test_parts_stand_one_after_the_other_and_are_told_apart(parts: Callable[..., DatasetDict]) -> None:
+def test_parts_stand_one_after_the_other_and_are_told_apart(parts: Callable[..., dict[str, LabelledData]]) -> None:
     both = parts("corpus", "real")
-    assert {split: rows.num_rows for split, rows in both.items()} == {"train": 48, "validation": 16, "test": 16}
-    assert parts_of(both["train"]) == ["corpus"] * 24 + ["real"] * 24
-    for part, rows in by_part(both["test"]).items():
-        assert fingerprint(rows) == fingerprint(parts(part)["test"])
-    assert fingerprint(both["test"]) != fingerprint(parts("real", "corpus")["test"])
+    assert {split: len(rows) for split, rows in both.items()} == {"train": 48, "validation": 16, "test": 16}
+    assert both["train"].parts == ["corpus"] * 24 + ["real"] * 24
+    for part, rows in both["test"].by_part().items():
+        assert rows.fingerprint == parts(part)["test"].fingerprint
+    assert both["test"].fingerprint != parts("real", "corpus")["test"].fingerprint
 
 
 @pytest.mark.parametrize("names", [(), ("corpus", "corpus"), ("corpus", "press")])
-def test_parts_that_are_none_are_told(parts: Callable[..., DatasetDict], names: tuple[str, ...]) -> None:
+def test_parts_that_are_none_are_told(parts: Callable[..., dict[str, LabelledData]], names: tuple[str, ...]) -> None:
     with pytest.raises(DataError, match=r"data\.parts"):
         parts(*names)
 
 
-def test_the_stances_of_each_part_weigh_the_same(parts: Callable[..., DatasetDict]) -> None:
+def test_the_stances_of_each_part_weigh_the_same(parts: Callable[..., dict[str, LabelledData]]) -> None:
     train = parts("corpus", "real")["train"]
     fewer = train.select([*range(24), *range(24, 32)])  # eight real sentences, six of them with a stance
-    weights = balance_parts(fewer, TASK.stance_labels)
+    weights = np.array(fewer.balanced().weights)
     assert weights.mean() == pytest.approx(1)
     assert weights[:24].sum() == pytest.approx(weights[24:].sum())
     assert len(set(weights.tolist())) == 2
+    assert fewer.weighted(3.0).weights == [1.0] * 24 + [3.0] * 8
 
 
 def test_a_users_own_data_weigh_the_same(tiny_files: dict[str, Path]) -> None:
     train = load_files(tiny_files, TASK, seed=1)["train"]
-    np.testing.assert_array_equal(balance_parts(train, TASK.stance_labels), np.ones(train.num_rows))
+    np.testing.assert_allclose(train.balanced().weights, np.ones(len(train)))
+    assert train.weighted(3.0).weights == [1.0] * len(train)
 
 
 def test_scripts_train_and_report_on_both_parts_side_by_side(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from stance import load, predict
-from stance.data.labelled import DatasetDict, fingerprint
-from stance.data.parts import by_part, load_parts
+from stance.data.labelled import LabelledData
+from stance.data.parts import load_parts
 from stance.data.real import real_folder
-from stance.evaluation.evaluate import score
+from stance.evaluation.score import score
 from stance.prediction import PRETRAINED
 from stance.schema import TaskSpec
 
@@ -35,23 +35,23 @@ before_retraining = pytest.mark.xfail(reason="the packaged model was trained on 
 
 
 @pytest.fixture(scope="module")
-def parts() -> DatasetDict:
+def parts() -> dict[str, LabelledData]:
     """The parts of the labelled data that are at hand: the real passages' text may not be."""
     at_hand = ["corpus", "real"] if (real_folder() / "train.jsonl").is_file() else ["corpus"]
     return load_parts(at_hand, TaskSpec())
 
 
 @before_retraining
-def test_it_was_trained_on_each_part_that_is_at_hand(parts: DatasetDict) -> None:
-    found = {part: fingerprint(rows) for part, rows in by_part(parts["train"]).items()}
+def test_it_was_trained_on_each_part_that_is_at_hand(parts: dict[str, LabelledData]) -> None:
+    found = {part: rows.fingerprint for part, rows in parts["train"].by_part().items()}
     trained_on = DESCRIPTION["training_data"]["parts"]
     assert set(trained_on) == {"corpus", "real"}
     assert found.items() <= trained_on.items()
 
 
 @before_retraining
-def test_it_scores_on_validation_as_it_says(parts: DatasetDict) -> None:
-    validation, *_ = score(load(PRETRAINED), parts["validation"], seed=DESCRIPTION["seed"])
+def test_it_scores_on_validation_as_it_says(parts: dict[str, LabelledData]) -> None:
+    validation = score(load(PRETRAINED), parts["validation"], seed=DESCRIPTION["seed"]).metrics
     by_part = DESCRIPTION["validation"]["parts"]
     for part, figures in validation.get("parts", {"corpus": validation}).items():
         for name in ("macro_f1", "accuracy", "ece"):

@@ -19,7 +19,7 @@ from stance.data.fetch import FetchError, SourceText, decode, fetch_real, repair
 from stance.data.real import PARTS, IndexedSentence, letters_sha256, read_index, read_real
 from stance.data.rows import DataError
 from stance.schema import LABELS, TaskSpec
-from stance.text import letters
+from stance.text.characters import letters
 
 INDEX = Path(__file__).parents[1] / "data/real/index.jsonl"
 TASK = TaskSpec()
@@ -211,7 +211,7 @@ def test_a_label_of_another_task_is_refused(index: Path, tmp_path: Path) -> None
 
 def test_a_damaged_line_of_text_is_named(index: Path, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", [{"doc": "train-1", "text": "no place"}])
-    with pytest.raises(DataError, match=r"train\.jsonl:1: needs 'doc' and 'text' as strings and 'sent'"):
+    with pytest.raises(DataError, match=r"train\.jsonl:1: no column 'sent'"):
         read_real(index, tmp_path, TASK)
 
 

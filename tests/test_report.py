@@ -11,16 +11,10 @@ from conftest import HOSTILE, write_jsonl
 
 from stance.cli import main
 from stance.evaluation.metrics import compute_metrics
-from stance.evaluation.report import (
-    ReportError,
-    read_metrics,
-    read_predictions,
-    render_html,
-    render_markdown,
-    write_report,
-)
+from stance.evaluation.report_folder import ReportError, read_metrics, read_predictions, write_pages
+from stance.pages.report import render_html, render_markdown
 from stance.schema import LABELS, TaskSpec
-from stance.text import visible
+from stance.text.characters import visible
 
 
 def report_folder(folder: Path, texts: list[str], predicted: list[int], **more: Any) -> Path:
@@ -40,8 +34,9 @@ def report_folder(folder: Path, texts: list[str], predicted: list[int], **more: 
                 "text": text,
                 "context": "Before it.\n" + text,
                 "doc": doc,
-                "label": "for",
-                "predicted": LABELS[number],
+                "gold": "for",
+                "label": LABELS[number],
+                "confidence": 0.7,
                 "probabilities": dict(zip(LABELS, row.tolist(), strict=True)),
                 "explanation": [["<b>lift", 0, 4, 0.5], ["not", 5, 8, -0.25]],
             }
@@ -63,7 +58,7 @@ def hostile(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(hostile: Path, browse: Callable[[Path], Any]) -> Any:
-    write_report(hostile)
+    write_pages(hostile)
     return browse(hostile / "report.html")
 
 
@@ -122,12 +117,25 @@ def test_without_a_browser_the_page_holds_no_markup_of_the_data(hostile: Path) -
     assert "http:" not in html.replace("http://www.w3.org/", "").replace("http://example.com", "")
 
 
+def test_a_report_of_an_older_version_is_read_with_a_warning(hostile: Path, caplog: pytest.LogCaptureFixture) -> None:
+    new_metrics, new_rows = read_metrics(hostile), read_predictions(hostile)
+    old_metrics = {"predicted" if name == "label_numbers" else name: v for name, v in new_metrics.items()}
+    (hostile / "metrics.json").write_text(json.dumps(old_metrics))
+    old_names = {"gold": "label", "label": "predicted", "holder": "predicted_holder"}
+    old_rows = [{old_names.get(name, name): value for name, value in row.items()} for row in new_rows]
+    write_jsonl(hostile / "predictions.jsonl", old_rows)
+    assert read_metrics(hostile) == new_metrics
+    assert read_predictions(hostile) == new_rows
+    assert caplog.text.count("has the keys of an older version of stance") == 2
+    write_pages(hostile)
+
+
 def test_a_sentence_may_hold_any_line_separator(tmp_path: Path) -> None:
     text = "lift\u2028it\u0085now\x1c"
     folder = report_folder(tmp_path / "report", [text], [0])
     row = json.loads((folder / "predictions.jsonl").read_text())
     (folder / "predictions.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    write_report(folder)
+    write_pages(folder)
     assert [row["text"] for row in read_predictions(folder)] == [text]
 
 
@@ -145,7 +153,7 @@ def test_the_pages_are_made_anew_from_the_two_files(hostile: Path, capsys: pytes
     assert capsys.readouterr().out == f"{hostile}/report.html\n"
     first = (hostile / "report.html").read_bytes()
     (hostile / "report.html").unlink()
-    write_report(hostile)
+    write_pages(hostile)
     assert (hostile / "report.html").read_bytes() == first
 
 
@@ -156,7 +164,7 @@ def test_the_pages_are_made_anew_from_the_two_files(hostile: Path, capsys: pytes
         ("metrics.json", "{", "metrics.json is damaged"),
         ("metrics.json", "{}", "lacks 'macro_f1'"),
         ("predictions.jsonl", None, "predictions.jsonl cannot be read"),
-        ("predictions.jsonl", "{}\n", "predictions.jsonl:1 is damaged"),
+        ("predictions.jsonl", "{}\n", "(?s)predictions.jsonl is damaged.*predictions.jsonl:1: no column 'text'"),
     ],
 )
 def test_a_folder_that_is_no_report_is_an_error(hostile: Path, file: str, content: str | None, message: str) -> None:
@@ -165,6 +173,6 @@ def test_a_folder_that_is_no_report_is_an_error(hostile: Path, file: str, conten
     else:
         (hostile / file).write_text(content)
     with pytest.raises(ReportError, match=message):
-        write_report(hostile)
+        write_pages(hostile)
     assert main(["report", str(hostile)]) == 1
     assert not (hostile / "report.html").exists()

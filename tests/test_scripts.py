@@ -10,8 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from stance.config import CONF, register, settings, task_spec
-from stance.models.settings import TfidfSettings, TransformerSettings
+from stance.hydra_app import CONF, register, settings, task_spec
+from stance.models.tfidf import TfidfSettings
+from stance.models.transformer.settings import TransformerSettings
 from stance.schema import StanceError, TaskSpec
 
 ROOT = CONF.parent
@@ -162,7 +163,7 @@ def test_cross_validation_reports_mean_and_spread(tiny_files: dict[str, Path], t
 def test_bad_rows_stop_before_training_and_leave_nothing(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "train.jsonl", [{"text": "a", "label": "for"}, {"text": "", "label": "perhaps"}])
     printed = run("train.py", "data=file", f"data.train={file}", f"out={tmp_path / 'm'}", code=1)
-    assert f"{file}:2: 'text' is empty" in printed
+    assert f"{file}:2: 'text' is blank" in printed
     assert sorted(tmp_path.iterdir()) == [file]
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance.data.articles import articles_folder, load_articles
+from stance.data.articles import articles_folder, read_articles
 from stance.data.corpus import read_corpus, read_splits
 from stance.schema import TaskSpec
-from stance.text import split_sentences
+from stance.text.sentences import split_sentences
 
 
 def texts(text: str) -> list[str]:
@@ -118,9 +118,9 @@ def test_boundaries_of_the_press_articles() -> None:
     folder = articles_folder()
     if not any(folder.glob("*.txt")):
         pytest.skip("the articles' text is not at hand (STANCE_ARTICLES)")
-    rows = load_articles(Path("data/articles/labels.jsonl"), folder, TaskSpec())["test"]
+    rows = read_articles(Path("data/articles/labels.jsonl"), folder, TaskSpec())
     documents = [
         ((folder / doc).read_text(encoding="utf-8"), {r["end"] for r in rows if r["doc"] == doc})
-        for doc in sorted(set(rows["doc"]))
+        for doc in sorted({row["doc"] for row in rows})
     ]
     assert boundary_f1(documents) >= 0.97

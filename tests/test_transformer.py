@@ -21,24 +21,16 @@ from onnxruntime import InferenceSession
 from stance import load, predict
 from stance.cli import main
 from stance.data.labelled import load_files
-from stance.data.labelled import sentences as labelled_sentences
-from stance.models import export
-from stance.models.distillation import prune_vocabulary, thin
-from stance.models.encoders import check_masking, freeze, load_encoder
-from stance.models.export import calibrate, torch_logits
-from stance.models.onnx import Inputs, InputSettings
-from stance.models.settings import TransformerSettings
 from stance.models.soft_labels import read_soft_labels, soft_labels, write_soft_labels
-from stance.models.transformer import (
-    HEADS_LEARNING_RATE,
-    IGNORED,
-    Classifier,
-    StanceTrainer,
-    TrainingBatches,
-    collate,
-    fit_transformer,
-    load_classifier,
-)
+from stance.models.transformer import export
+from stance.models.transformer.batches import TrainingBatches, collate
+from stance.models.transformer.distil import prune_vocabulary, thin
+from stance.models.transformer.encoders import check_masking, freeze, load_encoder
+from stance.models.transformer.export import calibrate, torch_logits
+from stance.models.transformer.fit import HEADS_LEARNING_RATE, StanceTrainer, _class_weights, fit_transformer
+from stance.models.transformer.network import IGNORED, Classifier, load_classifier
+from stance.models.transformer.serve import Inputs, InputSettings
+from stance.models.transformer.settings import TransformerSettings
 from stance.schema import LabelledSentences, Sentence, StanceError, TaskSpec
 from stance.training import cross_validate, train
 
@@ -90,10 +82,10 @@ def test_its_folder_has_what_a_model_folder_has(tiny_transformer: Path) -> None:
 def test_the_reported_test_score_is_that_of_the_saved_model(
     tiny_transformer: Path, tiny_files: dict[str, Path]
 ) -> None:
-    from stance.evaluation.evaluate import score
+    from stance.evaluation.score import score
 
     reported = json.loads((tiny_transformer.parent / "report" / "metrics.json").read_text())
-    found, *_ = score(load(tiny_transformer), load_files(tiny_files, TASK, seed=1)["test"], seed=1)
+    found = score(load(tiny_transformer), load_files(tiny_files, TASK, seed=1)["test"], seed=1).metrics
     assert reported["macro_f1"] == found["macro_f1"]
     assert reported["brier"] == found["brier"]
 
@@ -196,18 +188,18 @@ def test_the_same_command_gives_the_same_metrics_and_resumes_elsewhere_after_a_k
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed").exists()
 
-    assert "continue it with --resume" in run("train.py", *arguments, code=1)
-    assert "other settings" in run("train.py", *arguments, "--resume", "seed=2", code=1)
+    assert "continue it with resume=true" in run("train.py", *arguments, code=1)
+    assert "other settings" in run("train.py", *arguments, "resume=true", "seed=2", code=1)
     (checkpoints / "checkpoint-99999").mkdir()  # half-written
     checkpoints.rename(tmp_path / "moved.checkpoints")  # as to another machine
-    run("train.py", *overrides(tiny_files, tiny_encoder, tmp_path / "moved", epochs), "--resume")
+    run("train.py", *overrides(tiny_files, tiny_encoder, tmp_path / "moved", epochs), "resume=true")
     assert not (tmp_path / "moved.checkpoints").exists()
     whole, resumed = (json.loads((tmp_path / f"{n}-report" / "metrics.json").read_text()) for n in ("whole", "moved"))
     assert {**whole, "model": ""} == {**resumed, "model": ""}
 
 
 def test_the_baseline_has_nothing_to_resume() -> None:
-    assert "leave --resume out" in run("train.py", "--resume", code=1)
+    assert "leave resume=true out" in run("train.py", "resume=true", code=1)
 
 
 def test_two_processes_train_one_model(tiny_files: dict[str, Path], tiny_encoder: Path, tmp_path: Path) -> None:
@@ -238,7 +230,7 @@ def test_a_student_learns_soft_labels_and_not_the_labels(
     every_label = [{"doc": "x", "text": "Chad.", "label": label} for label in PHRASES]
     files = {**tiny_files, "train": write_jsonl(tmp_path / "wrong.jsonl", wrong + every_label)}
     dataset = load_files(files, TASK, seed=1)
-    items = labelled_sentences(dataset["train"])
+    items = dataset["train"].sentences
     (tmp_path / "soft").mkdir()
     write_soft_labels(tmp_path / "soft/tiny.npz", items, soft_labels([load(tiny_transformer)], items), TASK)
     train(
@@ -302,28 +294,32 @@ def test_a_sentence_of_more_weight_counts_more(tiny_encoder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("class_weights", "weights"), [("balanced", [2, 2, 2, 0.4]), ("sqrt", [2**0.5] * 3 + [0.4**0.5]), ("none", None)]
+    ("kind", "expected"),
+    [("balanced", [2, 2, 2, 0.4]), ("sqrt", [2**0.5] * 3 + [0.4**0.5]), ("none", None)],
 )
-def test_rare_labels_weigh_more_if_asked(
-    tiny_encoder: Path, tmp_path: Path, class_weights: str, weights: list[float] | None
-) -> None:
-    settings = tiny_settings(tiny_encoder, class_weights=class_weights, epochs=1)
-    part = LabelledSentences(sentences(8), [3, 3, 3, 3, 3, 0, 1, 2], [1.0] * 8)
-    trained = fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
-    found = trained.classifier.class_weights
-    assert (None if found is None else found.tolist()) == (weights and pytest.approx(weights))
+def test_rare_labels_weigh_more_if_asked(kind: str, expected: list[float] | None) -> None:
+    found = _class_weights(kind, LabelledSentences(sentences(8), [3, 3, 3, 3, 3, 0, 1, 2], [1.0] * 8), 4)
+    assert (None if found is None else found.tolist()) == (expected and pytest.approx(expected))
+    # A sentence of weight 5 counts as five.
+    weighed = _class_weights(kind, LabelledSentences(sentences(4), [3, 0, 1, 2], [5.0, 1.0, 1.0, 1.0]), 4)
+    assert (None if weighed is None else weighed.tolist()) == (expected and pytest.approx(expected))
 
 
 def test_what_is_trained_in_bf16_is_served_without(
     tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stance.models.transformer.has_bf16", lambda: True)  # emulated, where the processor has none
+    monkeypatch.setattr(
+        "stance.models.transformer.fit.has_bf16", lambda: True
+    )  # emulated, where the processor has none
     part = LabelledSentences(sentences(8), [0, 1, 2, 3] * 2, [1.0] * 8)
     settings = tiny_settings(tiny_encoder, epochs=1)
     trained = fit_transformer(part, part, task=TASK, settings=settings, seed=1, checkpoints=tmp_path / "checkpoints")
-    assert trained.read(part.sentences)[0].shape == (8, 4)
-    assert all(parameter.dtype == torch.float32 for parameter in trained.classifier.parameters())
-    casts = [node for node in onnx.load_from_string(trained.graph).graph.node if node.op_type == "Cast"]
+    assert trained is not None
+    assert trained.model.read(part.sentences)[0].shape == (8, 4)
+    trained.save(tmp_path)
+    classifier = load_classifier(tmp_path, TASK, 4)
+    assert all(parameter.dtype == torch.float32 for parameter in classifier.parameters())
+    casts = [node for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type == "Cast"]
     assert onnx.TensorProto.BFLOAT16 not in [attribute.i for node in casts for attribute in node.attribute]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, "src")
 
-from stance.models.holder import AUTHOR, token_f1
+from stance.text.names import AUTHOR, token_f1
 
 CONTEXT = 4
 SAYING = frozenset(

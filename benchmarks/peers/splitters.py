@@ -21,7 +21,7 @@ Splitter = Callable[[str], Spans]
 
 
 def ours() -> Splitter:
-    from stance.text import split_sentences
+    from stance.text.sentences import split_sentences
 
     return lambda text: ((s.start, s.end) for s in split_sentences(text))
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from stance.holders import merge_holders
 from stance.prediction import classify, load
 from stance.schema import LABELS, STANCE_LABELS, TARGET, Prediction, StanceError
-from stance.text import split_sentences
+from stance.text.names import merge_holders
+from stance.text.sentences import split_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stance.models import StanceModel
+    from stance.models.base import StanceModel
 
 # How a holder is shown whom the model does not name.
 NOT_NAMED = "(not named)"

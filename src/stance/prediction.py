@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from stance.models import BATCH_SIZE
+from stance.models.base import BATCH_SIZE
 from stance.schema import Prediction, Sentence
 
 if TYPE_CHECKING:
-    from stance.models import StanceModel
+    from stance.models.base import StanceModel
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 _loaded: dict[tuple[Path, int], StanceModel] = {}

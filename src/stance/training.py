@@ -5,32 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tqdm import tqdm
 
 from stance.atomic import check_replaceable, whole_folder
-from stance.data.labelled import (
-    Dataset,
-    DatasetDict,
-    concatenate_datasets,
-    fingerprint,
-    hold_out,
-    label_names,
-    pick_split,
-    sentences,
-)
-from stance.data.parts import balance_parts, by_part, parts_of
-from stance.evaluation.evaluate import evaluate, score, write_json
+from stance.data.labelled import LabelledData, pick_split
+from stance.data.splits import hold_out
 from stance.evaluation.metrics import spread
-from stance.evaluation.report import METRICS_FILE
+from stance.evaluation.report_folder import METRICS_FILE, write_json
+from stance.evaluation.score import evaluate, score
+from stance.models.base import Fitted, Settings, model_kind
 from stance.models.card import model_card
-from stance.models.folder import MODEL_FILE, SavableModel, load_model, read_description, save_model
-from stance.models.settings import TfidfSettings, TransformerSettings
-from stance.models.tfidf import fit_tfidf
+from stance.models.folder import MODEL_FILE, load_model, read_description, save_model
 from stance.prediction import load
-from stance.schema import LabelledSentences, MissingExtraError, StanceError, TaskSpec
+from stance.schema import MissingExtraError, StanceError, TaskSpec
 
 try:
     from sklearn.model_selection import StratifiedGroupKFold
@@ -38,7 +30,7 @@ except ImportError as error:
     raise MissingExtraError("training", "train") from error
 
 if TYPE_CHECKING:
-    from stance.models.onnx import OnnxModel
+    from stance.models.transformer.serve import OnnxModel
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +38,10 @@ CROSS_VALIDATION_FILE = "cross_validation.json"
 
 
 def train(
-    dataset: DatasetDict,
+    data: Mapping[str, LabelledData],
     *,
     task: TaskSpec,
-    settings: TfidfSettings | TransformerSettings,
+    settings: Settings,
     seed: int,
     out: str | os.PathLike[str],
     report: str | os.PathLike[str],
@@ -61,7 +53,7 @@ def train(
     """Train, save the model folder, and write the report folder.
 
     Args:
-        dataset: with `train` and `validation`, and `test` if there is one.
+        data: with `train` and `validation`, and `test` if there is one.
         task: the labels.
         settings: the model's hyperparameters.
         seed: governs everything drawn by chance.
@@ -81,9 +73,9 @@ def train(
     """
     check_replaceable(out, marker=MODEL_FILE)
     check_replaceable(report, marker=METRICS_FILE)
-    train_split, validation_split = pick_split(dataset, "train"), pick_split(dataset, "validation")
+    train_split, validation_split = pick_split(data, "train"), pick_split(data, "validation")
     log.info("training on %s sentences", f"{len(train_split):,}")
-    model = fit(
+    fitted = fit(
         train_split,
         validation_split,
         task=task,
@@ -93,24 +85,26 @@ def train(
         real_weight=real_weight,
         resume=resume,
     )
+    if fitted is None:  # another process saves the model
+        return {}
     log.info("measuring")
     info = {
         "settings": vars(settings),
         "seed": seed,
         "training_data": {
             "name": data_name,
-            "sha256": fingerprint(train_split),
-            "parts": {part: fingerprint(rows) for part, rows in by_part(train_split).items()},
+            "sha256": train_split.fingerprint,
+            "parts": {part: rows.fingerprint for part, rows in train_split.by_part().items()},
             "real_weight": real_weight,
             "sentences": len(train_split),
-            "documents": len(set(train_split["doc"])),
+            "documents": len(set(train_split.documents)),
         },
     }
-    validation = _save(model, out, info, validation_split)
-    split = "test" if test and "test" in dataset else "validation"
+    validation = _save(fitted, settings.kind, out, info, validation_split)
+    split = "test" if test and "test" in data else "validation"
     reported = evaluate(
         load_model(Path(out)),
-        dataset[split],
+        data[split],
         report,
         seed=seed,
         about={"model": Path(out).name, "data": data_name, "split": split},
@@ -119,19 +113,23 @@ def train(
 
 
 def _save(
-    model: SavableModel, out: str | os.PathLike[str], info: dict[str, Any], validation_split: Dataset
+    fitted: Fitted, kind: str, out: str | os.PathLike[str], info: dict[str, Any], validation_split: LabelledData
 ) -> dict[str, Any]:
-    """Measure a model on validation and save it with what was found, which is returned."""
-    validation = score(model, validation_split, seed=info["seed"])[0]
-    left_out = ("slices", "confusion_matrix", "reliability", "selective", "predicted")
-    kept = {k: v for k, v in validation.items() if k not in left_out}
-    card = model_card(model.kind, info["settings"], model.task, info["training_data"], validation)
-    save_model(model, out, info={**info, "validation": kept}, card=card)
+    """Measure a model on validation, and save it with the metrics, which are returned."""
+    validation = score(fitted.model, validation_split, seed=info["seed"]).metrics
+    left_out = ("slices", "confusion_matrix", "reliability", "selective", "label_numbers")
+    kept = {name: value for name, value in validation.items() if name not in left_out}
+    # A folder of an older version may have settings that are gone.
+    known = {field.name for field in fields(model_kind(kind).settings)}
+    settings = model_kind(kind).settings(**{name: v for name, v in info["settings"].items() if name in known})
+    text = model_kind(kind).card(settings)
+    card = model_card(text, kind, info["settings"], fitted.model.task, info["training_data"], validation)
+    save_model(fitted, kind, out, info={**info, "validation": kept}, card=card)
     return validation
 
 
 def export_folder(
-    folder: str | os.PathLike[str], out: str | os.PathLike[str], validation_split: Dataset
+    folder: str | os.PathLike[str], out: str | os.PathLike[str], validation_split: LabelledData
 ) -> dict[str, Any]:
     """Export a trained transformer anew, and save a model folder with nothing but what is served.
 
@@ -147,36 +145,36 @@ def export_folder(
         StanceError: if `folder` holds no transformer's weights, the export fails its checks, or `out` may not be
             replaced.
     """
-    from stance.models.export import export
-    from stance.models.transformer import load_classifier
+    from stance.models.transformer.export import export
+    from stance.models.transformer.network import load_classifier
 
     check_replaceable(out, marker=MODEL_FILE)
     description = read_description(Path(folder))
     model = load(folder)
     inputs = cast("OnnxModel", model).inputs
     classifier = load_classifier(Path(folder), model.task, inputs.settings.context)
-    served = export(classifier, inputs, _balanced(validation_split, model.task), task=model.task)
+    served = export(classifier, inputs, validation_split.balanced(), task=model.task)
     info = {name: description[name] for name in ("settings", "seed", "training_data")}
-    return _save(served, out, info, validation_split)
+    return _save(Fitted(served, served.save), description["kind"], out, info, validation_split)
 
 
 def fit(
-    train_split: Dataset,
-    validation_split: Dataset | None,
+    train_split: LabelledData,
+    validation_split: LabelledData | None,
     *,
     task: TaskSpec,
-    settings: TfidfSettings | TransformerSettings,
+    settings: Settings,
     seed: int,
     checkpoints: str | os.PathLike[str],
     real_weight: float = 1.0,
     resume: bool = False,
-) -> SavableModel:
-    """Fit the model that the settings are of.
+) -> Fitted | None:
+    """Train a model of the kind given by `settings`.
 
     Args:
         train_split: what it learns from.
-        validation_split: what a transformer's best epoch and calibration are chosen on, by default a tenth of the
-            training documents; the baseline does without.
+        validation_split: what the best epoch and the calibration are chosen on, for kinds that choose any; by default a
+            tenth of the training documents.
         task: the labels.
         settings: hyperparameters.
         seed: governs everything drawn by chance.
@@ -186,25 +184,19 @@ def fit(
 
     Raises:
         StanceError: if the data do not make a model, or there is nothing that can be resumed.
+
+    Returns:
+        The trained model; None in all but the first of several processes that train one.
     """
     if not 0 < real_weight < math.inf:
         raise StanceError(f"data.real_weight must be positive, not {real_weight}")
-    labels, documents = label_names(train_split), list(train_split["doc"])
-    if isinstance(settings, TfidfSettings):
-        if resume:
-            raise StanceError("the baseline trains in seconds and has nothing to resume; leave --resume out")
-        texts = list(train_split["text"])
-        weights = _weights(train_split, real_weight)
-        return fit_tfidf(texts, labels, documents, task=task, settings=settings, seed=seed, weights=weights)
-    from stance.models.transformer import fit_transformer
-
-    if validation_split is None:
-        kept, held_out = hold_out(labels, documents, seed=seed)
+    kind = model_kind(settings.kind)
+    if validation_split is None and kind.needs_validation:
+        kept, held_out = hold_out(train_split.labels, train_split.documents, seed=seed)
         train_split, validation_split = train_split.select(kept), train_split.select(held_out)
-    weights = _weights(train_split, real_weight)
-    return fit_transformer(
-        LabelledSentences(sentences(train_split), list(train_split["label"]), weights),
-        _balanced(validation_split, task),
+    return kind.fit(
+        train_split.weighted(real_weight),
+        validation_split.balanced() if validation_split and kind.needs_validation else None,
         task=task,
         settings=settings,
         seed=seed,
@@ -213,22 +205,12 @@ def fit(
     )
 
 
-def _weights(split: Dataset, real_weight: float) -> list[float]:
-    return [real_weight if part == "real" else 1.0 for part in parts_of(split)]
-
-
-def _balanced(split: Dataset, task: TaskSpec) -> LabelledSentences:
-    """A validation split in which the stances of each part weigh the same."""
-    weights = balance_parts(split, task.stance_labels).tolist()
-    return LabelledSentences(sentences(split), list(split["label"]), weights)
-
-
 def cross_validate(
-    dataset: DatasetDict,
+    data: Mapping[str, LabelledData],
     *,
     folds: int,
     task: TaskSpec,
-    settings: TfidfSettings | TransformerSettings,
+    settings: Settings,
     seed: int,
     report: str | os.PathLike[str],
     real_weight: float = 1.0,
@@ -236,7 +218,7 @@ def cross_validate(
     """Train on all folds but one and score that one, in turn; folds are grouped by document.
 
     Args:
-        dataset: `train` and `validation` are pooled; `test` is not looked at.
+        data: `train` and `validation` are pooled; `test` is not looked at.
         folds: how many, at least 2.
         task: the labels.
         settings: the model's hyperparameters.
@@ -251,8 +233,8 @@ def cross_validate(
         StanceError: if there are fewer documents than folds, or `report` may not be replaced.
     """
     check_replaceable(report, marker=CROSS_VALIDATION_FILE)
-    pooled = concatenate_datasets([pick_split(dataset, "train"), pick_split(dataset, "validation")])
-    documents, labels = list(pooled["doc"]), label_names(pooled)
+    pooled = pick_split(data, "train").joined(pick_split(data, "validation"))
+    documents, labels = pooled.documents, pooled.labels
     if not 2 <= folds <= len(set(documents)):
         raise StanceError(
             f"cross_validation must be from 2 to the number of documents, {len(set(documents))}, not {folds}"
@@ -261,7 +243,7 @@ def cross_validate(
     by_document = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     splits = by_document.split(labels, labels, documents)
     for train_rows, held_out in tqdm(splits, total=folds, desc="cross-validation", unit="fold", disable=None):
-        model = fit(
+        fitted = fit(
             pooled.select(train_rows),
             None,
             task=task,
@@ -270,7 +252,8 @@ def cross_validate(
             checkpoints=f"{os.fspath(report)}.checkpoints",
             real_weight=real_weight,
         )
-        results.append(score(model, pooled.select(held_out), seed=seed)[0])
+        if fitted:
+            results.append(score(fitted.model, pooled.select(held_out), seed=seed).metrics)
     with whole_folder(report, marker=CROSS_VALIDATION_FILE) as folder:
         write_json(
             folder / CROSS_VALIDATION_FILE,

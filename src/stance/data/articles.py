@@ -7,19 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import DatasetDict, make_datasets, why_bad_label
-from stance.data.rows import BadRow, DataError, read_file
+from stance.data.labelled import with_context
+from stance.data.rows import DataError, Field, read_checked
 from stance.schema import TaskSpec
 
 
 def articles_folder() -> Path:
     """Where the articles' text files are if no folder is named: `$STANCE_ARTICLES`, else `data/articles/text`."""
     return Path(os.environ.get("STANCE_ARTICLES") or "data/articles/text")
-
-
-def load_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> DatasetDict:
-    """Read the articles as a test split; see `read_articles`."""
-    return make_datasets({"test": read_articles(labels_file, folder, task)}, task)
 
 
 def read_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> list[dict[str, Any]]:
@@ -34,63 +29,31 @@ def read_articles(labels_file: Path, folder: Path | None, task: TaskSpec) -> lis
         DataError: if an article is missing or is not the text that was labelled, or a label row is bad.
     """
     folder = folder or articles_folder()
-    rows: list[dict[str, Any]] = []
-    bad: list[tuple[Path, BadRow]] = []
     texts: dict[tuple[str, str], str] = {}
-    before: dict[str, list[str]] = {}
-    for row in read_file(labels_file):
-        if isinstance(row, BadRow):
-            bad.append((labels_file, row))
-            continue
-        values = row.values
-        reason = _why_bad(values, task)
-        if reason:
-            bad.append((labels_file, BadRow(row.line, reason, values)))
-            continue
-        name, start, end = values["file"], values["start"], values["end"]
-        key = (name, values["sha256"])
+
+    def sentence(values: dict[str, Any]) -> str:
+        key = (values["file"], values["sha256"])
         if key not in texts:
-            texts[key] = _read_article(folder / name, values["sha256"])
+            texts[key] = _read_article(folder / values["file"], values["sha256"])
+        start, end = int(values["start"]), int(values["end"])
         # Line breaks within a sentence are the page's, not the sentence's.
-        text = " ".join(texts[key][start:end].split()) if 0 <= start < end <= len(texts[key]) else ""
-        if not text:
-            bad.append((labels_file, BadRow(row.line, f"no text from {start} to {end} in {name}", values)))
-            continue
-        context = before.setdefault(name, [])
-        rows.append(
-            {
-                "doc": name,
-                "sent": len(context) + 1,
-                "text": text,
-                "context": "\n".join(context),
-                **{column: values[column] for column in ("start", "end", "label", "label_2", "holder")},
-            }
-        )
-        context.append(text)
-    if bad:
-        raise DataError.of_rows(bad)
-    if not rows:
-        raise DataError(f"{labels_file} holds no rows")
-    return rows
+        return " ".join(texts[key][start:end].split()) if end <= len(texts[key]) else ""
+
+    def why_no_text(values: dict[str, Any]) -> str | None:
+        return None if sentence(values) else f"no text from {values['start']} to {values['end']} in {values['file']}"
+
+    rows: list[dict[str, Any]] = []
+    for row in read_checked(labels_file, fields(task), why_no_text):
+        kept = {column: row.values[column] for column in ("start", "end", "label", "label_2", "holder")}
+        place = sum(other["doc"] == row.values["file"] for other in rows) + 1
+        rows.append({"doc": row.values["file"], "sent": place, "text": sentence(row.values), **kept})
+    return with_context(rows)
 
 
-def _why_bad(values: dict[str, Any], task: TaskSpec) -> str | None:
-    types = {
-        "file": str,
-        "sha256": str,
-        "start": int,
-        "end": int,
-        "label": str,
-        "label_2": str,
-        "holder": str,
-    }
-    for name, type_ in types.items():
-        if not isinstance(values.get(name), type_):
-            return f"{name!r} must be {type_.__name__}, not {values.get(name)!r}"
-    for name in ("label", "label_2"):
-        if reason := why_bad_label(values, name, task):
-            return reason
-    return None
+def fields(task: TaskSpec) -> dict[str, Field]:
+    """Return what a line of the articles' labels must hold."""
+    labels = dict.fromkeys(("label", "label_2"), Field(one_of=task.labels))
+    return {"file": Field(), "sha256": Field(), "start": Field(int), "end": Field(int), **labels, "holder": Field()}
 
 
 def _read_article(file: Path, sha256: str) -> str:

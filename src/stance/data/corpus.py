@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from stance.data.labelled import read_labelled, with_context
 from stance.data.rows import BadRow, DataError
+from stance.data.splits import SPLITS, read_splits
 from stance.schema import TaskSpec
 
-SPLITS = ("train", "validation", "test")
 # A document of this file is a group of variants of one sentence; they are not one another's context.
 CONTRAST_SETS = "contrast_sets"
 # Files whose names begin so hold documents that retell real pages in other words.
@@ -73,33 +71,3 @@ def split_corpus(
     for doc in train[math.ceil(train_part * len(train)) :]:
         split_of[doc] = "left out"
     return {split: [r for r in rows if split_of[r["doc"]] == split] for split in SPLITS}
-
-
-def read_splits(file: Path, documents: Set[str] | None = None) -> dict[str, str]:
-    """Read which split each document is in.
-
-    Args:
-        file: as `stance data split` writes it.
-        documents: the documents that the file must list, no more and no less. None skips this check.
-
-    Returns:
-        Document name to split.
-
-    Raises:
-        DataError: if the file is missing, is no such mapping, or lists other documents.
-    """
-    try:
-        splits = json.loads(file.read_text(encoding="utf-8"))
-        pairs = [(doc, split) for split in SPLITS for doc in splits[split]]
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError("a document is listed twice")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror}): run `stance data split`") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} does not list the documents of {', '.join(SPLITS)} ({error!r})") from None
-    odd = sorted(documents ^ dict(pairs).keys()) if documents is not None else []
-    if odd:
-        raise DataError(
-            f"{file} and the corpus differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"
-        )
-    return dict(pairs)

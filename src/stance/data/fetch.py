@@ -180,24 +180,17 @@ def _sentences(passages: Sequence[Passage], content: bytes | str, found: dict[tu
 
 
 def _write_part(part: str, passages: Sequence[Passage], found: dict[tuple[str, int], str], folder: Path) -> str:
-    """Write the file of one part; return a line that says how complete it is."""
+    """Write the file of one part, if any of its sentences is there; return a line that says how complete it is."""
     file = folder / f"{part}.jsonl"
     earlier = read_texts(file) if file.is_file() else {}
-    wanted = there = 0
-    with whole_file(file) as stream:
-        for passage in passages:
-            if passage.part != part:
-                continue
-            for sentence in passage.sentences:
-                wanted += 1
-                key = passage.doc, sentence.sent
-                text = found.get(key) or earlier.get(key)
-                if text is None:
-                    continue
-                there += 1
-                row = {"doc": passage.doc, "sent": sentence.sent, "text": text}
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return f"{file}: {there:,} of {wanted:,} sentences"
+    wanted = [(passage.doc, s.sent) for passage in passages if passage.part == part for s in passage.sentences]
+    rows = [
+        {"doc": key[0], "sent": key[1], "text": text} for key in wanted if (text := found.get(key) or earlier.get(key))
+    ]
+    if rows:
+        with whole_file(file) as stream:
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return f"{file}: {len(rows):,} of {len(wanted):,} sentences"
 
 
 def _from_clones(

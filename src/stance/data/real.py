@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stance.data.labelled import why_bad_label, with_context
-from stance.data.rows import BadRow, DataError, read_file
+from stance.data.labelled import with_context
+from stance.data.rows import BadRow, DataError, Field, read_checked, read_file
 from stance.schema import TaskSpec
-from stance.text import letters
+from stance.text.characters import letters
 
 log = logging.getLogger(__name__)
 
@@ -147,9 +147,10 @@ def read_real(index: Path, folder: Path | None, task: TaskSpec) -> dict[str, lis
     """
     folder = folder or real_folder()
     passages = [passage for passage in read_index(index) if passage.part != POOL]
+    label = Field(one_of=task.labels)
     for passage in passages:
         for sentence in passage.sentences:
-            if reason := why_bad_label(sentence.labels, "label", task):
+            if reason := label.why_unfit("label", sentence.labels):
                 raise DataError(f"{index}: {passage.doc}: {reason}")
     splits: dict[str, list[dict[str, Any]]] = {}
     for part in PARTS:
@@ -176,25 +177,12 @@ def read_texts(file: Path) -> dict[tuple[str, int], str]:
     """Read the sentences of a file of real text, by passage and place.
 
     Raises:
-        DataError: if the file cannot be read, or a line lacks `doc`, `sent` or `text`.
+        DataError: if the file cannot be read or is empty, or a line lacks `doc`, `sent` or `text`.
     """
     if not file.is_file():
         raise DataError(f"the text of the real passages is missing ({file}): {FETCH_HINT}")
-    texts = {}
-    bad = []
-    for row in read_file(file):
-        values = row.row if isinstance(row, BadRow) else row.values
-        if isinstance(row, BadRow):
-            bad.append((file, row))
-        elif not isinstance(values.get("sent"), int) or not all(
-            isinstance(values.get(c), str) for c in ("doc", "text")
-        ):
-            bad.append((file, BadRow(row.line, "needs 'doc' and 'text' as strings and 'sent' as a number", values)))
-        else:
-            texts[values["doc"], values["sent"]] = values["text"]
-    if bad:
-        raise DataError.of_rows(bad)
-    return texts
+    fields = {"doc": Field(), "sent": Field(int), "text": Field()}
+    return {(row.values["doc"], int(row.values["sent"])): row.values["text"] for row in read_checked(file, fields)}
 
 
 def _rows(passage: Passage, texts: Mapping[tuple[str, int], str]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +14,7 @@ from stance.schema import StanceError
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
 MAX_LISTED = 20
+TYPE_NAMES: dict[type, str] = {str: "a string", dict: "an object"}
 csv.field_size_limit(2**31 - 1)  # a cell may hold an article
 
 
@@ -45,6 +46,84 @@ class DataError(StanceError, ValueError):
         if len(bad) > MAX_LISTED:
             lines.append(f"… and {len(bad) - MAX_LISTED} more")
         return cls(f"{len(bad)} bad row{'s' * (len(bad) != 1)}; correct or remove them:\n" + "\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a column of a row must hold.
+
+    Args:
+        type: `str`, `int` (also as digits in a string, as CSV has it) or `dict`.
+        required: whether a row must have it. Where it is not required, it may also be None.
+        may_be_blank: whether a string may be empty or white space.
+        one_of: the values that are valid; None for any.
+    """
+
+    type: type = str
+    required: bool = True
+    may_be_blank: bool = True
+    one_of: tuple[str, ...] | None = None
+
+    def why_unfit(self, name: str, values: Mapping[str, Any]) -> str | None:
+        """Say why a row's value is not valid, or return None."""
+        if name not in values:
+            return no_column(name, values) if self.required else None
+        if values[name] is None:
+            return f"{name!r} is empty" if self.required else None
+        value: Any = values[name]
+        if self.type is int:
+            digits = str(value)
+            whole = digits.isascii() and digits.isdigit() and len(digits) < 10
+            blank = value == "" and not self.required
+            return None if whole or blank else f"{name!r} must be a whole number, not {value!r}"
+        if not isinstance(value, self.type):
+            return f"{name!r} must be {TYPE_NAMES[self.type]}, not {type(value).__name__}"
+        if self.one_of is not None and value not in self.one_of:
+            if not value and not self.required:
+                return None
+            return f"{name!r} is {value!r}, not one of {', '.join(self.one_of)}"
+        if not self.may_be_blank and not str(value).strip():
+            return f"{name!r} is blank"
+        return None
+
+
+def why_unfit(values: Mapping[str, Any], fields: Mapping[str, Field]) -> str | None:
+    """Say why a row cannot be used: the first column that is missing or not valid. Return None if it can.
+
+    Args:
+        values: the row.
+        fields: column name to what it must hold; other columns are not looked at.
+    """
+    return next((reason for name, field in fields.items() if (reason := field.why_unfit(name, values))), None)
+
+
+def read_checked(
+    file: Path, fields: Mapping[str, Field], also: Callable[[dict[str, Any]], str | None] = lambda _: None
+) -> list[Row]:
+    """Read a labelled file of which every row must fit.
+
+    Args:
+        file: CSV or JSONL.
+        fields: see `why_unfit`.
+        also: says why a row that fits `fields` cannot be used all the same, or returns None.
+
+    Raises:
+        DataError: if the file cannot be read, has a bad row (lists them), or no rows.
+    """
+    good: list[Row] = []
+    bad: list[tuple[Path, BadRow]] = []
+    for row in read_file(file):
+        if isinstance(row, Row) and (reason := why_unfit(row.values, fields) or also(row.values)):
+            row = BadRow(row.line, reason, row.values)
+        if isinstance(row, BadRow):
+            bad.append((file, row))
+        else:
+            good.append(row)
+    if bad:
+        raise DataError.of_rows(bad)
+    if not good:
+        raise DataError(f"{file} holds no rows")
+    return good
 
 
 def file_format(file: Path) -> str:

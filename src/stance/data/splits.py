@@ -1,18 +1,18 @@
-"""The fixed train / validation / test split of the corpus."""
+"""Splits into train, validation and test: the fixed one of the corpus, and the tenth that is held out of other data."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stance.atomic import whole_file
-from stance.data.corpus import SPLITS
 from stance.data.duplicates import are_formulae, find_duplicates, find_shared_runs
+from stance.data.rows import DataError
 from stance.schema import MissingExtraError
 
 try:
@@ -22,6 +22,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("splitting the corpus", "train") from error
 
+SPLITS = ("train", "validation", "test")
+VALIDATION_PART = 10
 FOLDS = 10
 SPLIT_OF_FOLD = {0: "validation", 1: "test", 2: "test"}
 
@@ -75,3 +77,77 @@ def write_splits(splits: Mapping[str, Sequence[str]], file: Path) -> None:
     """Write the split as JSON, one document a line."""
     with whole_file(file) as stream:
         stream.write(json.dumps(splits, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_splits(file: Path, documents: Set[str] | None = None) -> dict[str, str]:
+    """Read which split each document is in.
+
+    Args:
+        file: as `stance data split` writes it.
+        documents: the documents that the file must list, no more and no less. None skips this check.
+
+    Returns:
+        Document name to split.
+
+    Raises:
+        DataError: if the file is missing, is no such mapping, or lists other documents.
+    """
+    try:
+        splits = json.loads(file.read_text(encoding="utf-8"))
+        pairs = [(doc, split) for split in SPLITS for doc in splits[split]]
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a document is listed twice")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror}): run `stance data split`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} does not list the documents of {', '.join(SPLITS)} ({error!r})") from None
+    odd = sorted(documents ^ dict(pairs).keys()) if documents is not None else []
+    if odd:
+        raise DataError(
+            f"{file} and the corpus differ in {len(odd)} document(s), such as {odd[0]}: run `stance data split`"
+        )
+    return dict(pairs)
+
+
+def hold_out(labels: Sequence[str], documents: Sequence[str], *, seed: int) -> tuple[list[int], list[int]]:
+    """Set a tenth of the documents aside for validation, with the labels in proportion.
+
+    Args:
+        labels: each row's label.
+        documents: each row's document.
+        seed: governs which documents.
+
+    Returns:
+        The numbers of the rows that are kept, and of those set aside.
+
+    Raises:
+        DataError: if there are too few documents.
+    """
+    folds = min(VALIDATION_PART, len(set(documents)), max(labels.count(label) for label in set(labels)))
+    if folds < 2:
+        raise DataError(
+            "the training data are too small to set a validation part aside by document; give data.validation=FILE"
+        )
+    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, documents)
+    kept, held_out = next(iter(split))
+    return kept.tolist(), held_out.tolist()
+
+
+def refuse_shared_documents(documents: Mapping[str, Sequence[str]]) -> None:
+    """Make sure that no document is in two splits.
+
+    Args:
+        documents: split to the document of each of its sentences.
+
+    Raises:
+        DataError: if one is.
+    """
+    split_of: dict[str, str] = {}
+    for split, names in documents.items():
+        for doc in dict.fromkeys(names):
+            if doc in split_of:
+                raise DataError(
+                    f"document {doc!r} is in both {split_of[doc]} and {split}: scores would be too good; "
+                    "keep each document in one split"
+                )
+            split_of[doc] = split

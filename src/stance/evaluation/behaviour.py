@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from stance.data.rows import BadRow, DataError, Row, read_file
-from stance.models import StanceModel
+from stance.data.rows import BadRow, DataError, Field, Row, read_file, why_unfit
+from stance.models.base import StanceModel
 from stance.schema import Sentence, TaskSpec
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def read_cases(folder: Path, task: TaskSpec) -> list[Case]:
         task: the model's labels.
 
     Returns:
-        The cases; none, which is logged, if all their labels are another task's.
+        The cases; an empty list, and a line of log, if every case belongs to another task.
 
     Raises:
         DataError: if there are none, or a case is not whole; lists the bad lines of all files.
@@ -94,10 +94,10 @@ def read_cases(folder: Path, task: TaskSpec) -> list[Case]:
     cases: list[Case] = []
     bad: list[tuple[Path, BadRow]] = []
     for file, row in rows:
+        if isinstance(row, Row) and (reason := why_unfit(row.values, _fields(file.stem, task))):
+            row = BadRow(row.line, reason, row.values)
         if isinstance(row, BadRow):
             bad.append((file, row))
-        elif reason := _why_bad(row, KINDS[file.stem], task):
-            bad.append((file, BadRow(row.line, reason, row.values)))
         else:
             cases.append(_case(file.stem, row.values))
     if bad:
@@ -105,16 +105,12 @@ def read_cases(folder: Path, task: TaskSpec) -> list[Case]:
     return cases
 
 
-def _why_bad(row: Row, fields: Sequence[str], task: TaskSpec) -> str | None:
-    for name in ("capability", "text", *fields):
-        if not isinstance(row.values.get(name), str) or not row.values[name].strip():
-            return f"{name!r} must be a text that is not blank"
-    if not isinstance(row.values.get("context", ""), str):
-        return "'context' must be a text"
-    for name in ("label", "toward"):
-        if name in fields and row.values[name] not in task.labels:
-            return f"{name!r} must be one of {list(task.labels)}, not {row.values[name]!r}"
-    return None
+def _fields(kind: str, task: TaskSpec) -> dict[str, Field]:
+    """What the cases of a kind must hold."""
+    label = Field(one_of=task.labels)
+    special = {name: label if name in ("label", "toward") else Field(may_be_blank=False) for name in KINDS[kind]}
+    text = Field(may_be_blank=False)
+    return {"capability": text, "text": text, "context": Field(required=False), **special}
 
 
 def _case(kind: str, values: dict[str, str]) -> Case:

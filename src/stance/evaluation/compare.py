@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stance.evaluation.metrics import QUANTILES, macro_f1_of, resample
-from stance.evaluation.report import MIN_SLICE, ReportError, environment, read_metrics, read_predictions
+from stance.evaluation.bootstrap import QUANTILES, macro_f1_of, resample
+from stance.evaluation.report_folder import ReportError, read_metrics, read_predictions
+from stance.pages.report import MIN_SLICE
+from stance.pages.templates import markdown_template
 from stance.schema import MissingExtraError
-from stance.text import visible
+from stance.text.characters import visible
 
 try:
     from scipy.stats import binomtest
@@ -56,7 +58,7 @@ def difference(
     """
     labels, stances = first["labels"], first["stance_labels"]
     truth = np.array([labels.index(label) for label in gold])
-    predicted = [_predicted(metrics) for metrics in (first, second)]
+    predicted = [_label_numbers(metrics) for metrics in (first, second)]
     columns = [labels.index(label) for label in stances]
     resampled = resample(truth, predicted, documents, len(labels), second["seed"])
     before, after = (macro_f1_of(matrices, columns) for matrices in resampled)
@@ -67,8 +69,8 @@ def difference(
     return Difference(second["macro_f1"] - first["macro_f1"], (low, high), fixed, broken, p_value)
 
 
-def _predicted(metrics: Mapping[str, Any]) -> NDArray[np.int_]:
-    return np.array(metrics["predicted"].split(), dtype=int)
+def _label_numbers(metrics: Mapping[str, Any]) -> NDArray[np.int_]:
+    return np.array(metrics["label_numbers"].split(), dtype=int)
 
 
 def check_comparable(first: Mapping[str, Any], second: Mapping[str, Any], names: tuple[object, object]) -> None:
@@ -110,20 +112,16 @@ def compare(folders: Sequence[Path]) -> str:
     for folder, other in zip(folders[1:], metrics[1:], strict=True):
         check_comparable(metrics[0], other, (folders[0], folder))
     predictions = [read_predictions(folder) for folder in folders]
-    gold = [row["label"] for row in predictions[0]]
+    gold = [row["gold"] for row in predictions[0]]
     documents = [row["doc"] for row in predictions[0]]
-    return (
-        environment(autoescape=False)
-        .get_template("compare.md.jinja")
-        .render(
-            names=[str(folder) for folder in folders],
-            metrics=metrics,
-            differences=[difference(gold, documents, metrics[0], other) for other in metrics[1:]],
-            slices=_slices(metrics),
-            min_slice=MIN_SLICE,
-            changes=[_changes(predictions[0], rows) for rows in predictions[1:]],
-            listed=LISTED,
-        )
+    return markdown_template("compare.md.jinja").render(
+        names=[str(folder) for folder in folders],
+        metrics=metrics,
+        differences=[difference(gold, documents, metrics[0], other) for other in metrics[1:]],
+        slices=_slices(metrics),
+        min_slice=MIN_SLICE,
+        changes=[_changes(predictions[0], rows) for rows in predictions[1:]],
+        listed=LISTED,
     )
 
 
@@ -144,15 +142,15 @@ def _changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) 
     """Sentences that became right and wrong, those first of which the second model is surest."""
     changes: dict[str, list[dict[str, Any]]] = {"became right": [], "became wrong": []}
     for old, new in zip(before, after, strict=True):
-        right = [row["predicted"] == row["label"] for row in (old, new)]
+        right = [row["label"] == row["gold"] for row in (old, new)]
         if right[0] != right[1]:
             changes["became right" if right[1] else "became wrong"].append(
                 {
                     "text": visible(new["text"]),
-                    "gold": new["label"],
-                    "before": old["predicted"],
-                    "after": new["predicted"],
-                    "confidence": new["probabilities"][new["predicted"]],
+                    "gold": new["gold"],
+                    "before": old["label"],
+                    "after": new["label"],
+                    "confidence": new["probabilities"][new["label"]],
                 }
             )
     return {name: sorted(rows, key=lambda row: -row["confidence"]) for name, rows in changes.items()}

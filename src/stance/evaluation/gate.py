@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stance.atomic import whole_file
+from stance.data.labelled import LabelledData
 from stance.evaluation.compare import check_comparable, difference
-from stance.evaluation.report import read_metrics
+from stance.evaluation.report_folder import read_metrics
+from stance.evaluation.step_summary import append_step_summary
 from stance.schema import StanceError
 
 POLARITY = "polarity"
@@ -25,7 +26,7 @@ class GateError(StanceError):
 
 @dataclass
 class GateSettings:
-    """What is asked of an evaluation; what is None is not asked.
+    """Conditions that an evaluation must meet. Conditions set to None are skipped.
 
     Args:
         min_macro_f1: least macro-F1 over the stance labels.
@@ -80,11 +81,36 @@ class Gate:
         self.settings = settings
         self.baseline = read_metrics(Path(settings.baseline)) if settings.baseline else None
 
-    def check(self, metrics: Mapping[str, Any], gold: Sequence[str], documents: Sequence[str]) -> list[Condition]:
-        """Check an evaluation.
+    def enforce(self, metrics: Mapping[str, Any], data: LabelledData, report: Path) -> list[str]:
+        """Check an evaluation, and publish the outcome: in the step summary, and as JUnit XML where it is asked for.
 
         Args:
             metrics: the contents of its `metrics.json`.
+            data: the labelled sentences that were scored.
+            report: the report folder.
+
+        Returns:
+            A line for each condition.
+
+        Raises:
+            GateError: if a condition is broken; with the same lines, those of broken conditions first.
+            ReportError: if the baseline is of another test set.
+            StanceError: if behavioural tests are asked for, and none were run.
+        """
+        conditions = self.check(metrics, data.labels, data.documents)
+        append_step_summary(report, [f"{'✅' if c.held else '❌'} {c.line}" for c in conditions])
+        if self.settings.junit:
+            write_junit(Path(self.settings.junit), conditions)
+        lines = [c.line for c in sorted(conditions, key=lambda c: c.held)]
+        if not all(c.held for c in conditions):
+            raise GateError("\n".join(lines))
+        return lines
+
+    def check(self, metrics: Mapping[str, Any], gold: Sequence[str], documents: Sequence[str]) -> list[Condition]:
+        """Check the conditions that are set.
+
+        Args:
+            metrics: the contents of an evaluation's `metrics.json`.
             gold: the true labels, n of them.
             documents: the sentences' documents, n of them.
 
@@ -146,34 +172,13 @@ def _pass_rate(metrics: Mapping[str, Any], asked: str, wanted: Callable[[str], b
     return float(sum(r["passed"] for r in results) / sum(r["cases"] for r in results))
 
 
-def publish(report: Path, conditions: Sequence[Condition], *, junit: str | None) -> None:
-    """Append the report to `$GITHUB_STEP_SUMMARY` where that is set, and write the conditions as JUnit XML.
-
-    Args:
-        report: the report folder.
-        conditions: what the gate checked.
-        junit: the file for JUnit XML, if one is wanted.
-    """
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        lines = [f"- {'✅' if c.held else '❌'} {c.line}" for c in conditions]
-        with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write("\n".join([(report / "report.md").read_text(encoding="utf-8"), *lines, ""]))
-    if junit:
-        broken = [c for c in conditions if not c.held]
-        suite = ET.Element("testsuite", name="gate", tests=str(len(conditions)), failures=str(len(broken)))
-        for condition in conditions:
-            case = ET.SubElement(suite, "testcase", classname="gate", name=condition.name)
-            if not condition.held:
-                ET.SubElement(case, "failure", message=condition.line)
-        with whole_file(junit) as stream:
-            stream.write(ET.tostring(suite, encoding="unicode", xml_declaration=True))
-
-
-def enforce(conditions: Sequence[Condition]) -> None:
-    """Fail if a condition is broken.
-
-    Raises:
-        GateError: with a line for each that is.
-    """
-    if broken := [c.line for c in conditions if not c.held]:
-        raise GateError("\n".join(broken))
+def write_junit(file: Path, conditions: Sequence[Condition]) -> None:
+    """Write conditions as JUnit XML: a test case for each, which failed if the condition is broken."""
+    broken = [c for c in conditions if not c.held]
+    suite = ET.Element("testsuite", name="gate", tests=str(len(conditions)), failures=str(len(broken)))
+    for condition in conditions:
+        case = ET.SubElement(suite, "testcase", classname="gate", name=condition.name)
+        if not condition.held:
+            ET.SubElement(case, "failure", message=condition.line)
+    with whole_file(file) as stream:
+        stream.write(ET.tostring(suite, encoding="unicode", xml_declaration=True))

@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stance.models.holder import token_f1
+from stance.evaluation.bootstrap import (
+    BOOTSTRAP_SAMPLES,
+    QUANTILES,
+    accuracy_of,
+    interval,
+    macro_f1_of,
+    resample,
+)
 from stance.schema import MissingExtraError, TaskSpec
+from stance.text.names import token_f1
 
 try:
     from sklearn.metrics import (
@@ -21,15 +29,10 @@ try:
 except ImportError as error:
     raise MissingExtraError("metrics", "train") from error
 
-BOOTSTRAP_SAMPLES = 2000
-QUANTILES = (0.025, 0.975)
 CALIBRATION_BINS = 15
-# A column with more values than this names sentences, not slices.
-MAX_SLICES = 100
 # The confidences below which a reader may want to leave a sentence to a human.
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 HEADLINES = ("macro_f1", "accuracy", "ece", "brier")
-LENGTH_BINS = ((1, 10), (11, 20), (21, 30), (31, 40), (41, None))
 
 
 def compute_metrics(
@@ -56,8 +59,8 @@ def compute_metrics(
         all labels), `accuracy` and `accuracy_interval`, `brier`, `ece`, `reliability` (what `ece` is made of),
         `selective` (what is left, and how right it is, where the least confident are left to a human),
         `takes_a_stance` (see the function of that name), `per_class`,
-        `confusion_matrix` (rows gold, columns predicted, in label order), `slices`, the counts, and `predicted`
-        (the numbers of the predicted labels, for `stance.evaluation.compare`).
+        `confusion_matrix` (rows gold, columns predicted, in label order), `slices`, the counts, and
+        `label_numbers` (the numbers of the predicted labels, for `stance.evaluation.compare`).
 
     Raises:
         ValueError: if there is nothing to score.
@@ -104,7 +107,7 @@ def compute_metrics(
             column: _slices(truth, predicted, np.asarray(values), np.asarray(documents), len(labels), stance, seed)
             for column, values in (slices or {}).items()
         },
-        "predicted": " ".join(map(str, predicted.tolist())),
+        "label_numbers": " ".join(map(str, predicted.tolist())),
     }
 
 
@@ -225,76 +228,6 @@ def takes_a_stance(
     }
 
 
-def resample(
-    truth: NDArray[np.int_],
-    predictions: Sequence[NDArray[np.int_]],
-    documents: Sequence[str],
-    classes: int,
-    seed: int,
-) -> list[NDArray[np.float64]]:
-    """Draw bootstrap samples of the confusion matrices of several models, the same documents for each model.
-
-    Whole documents are drawn with replacement, as the sentences of one document are not independent.
-
-    Args:
-        truth: the true label's column, shape (n,).
-        predictions: of each model the predicted label's column, shape (n,).
-        documents: the sentences' documents, n of them.
-        classes: how many labels there are.
-        seed: governs what is drawn.
-
-    Returns:
-        For each model shape (samples, classes, classes), rows gold, columns predicted.
-    """
-    _, doc = np.unique(np.asarray(documents), return_inverse=True)
-    count = int(doc.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
-    results: list[NDArray[np.float64]] = []
-    for predicted in predictions:
-        matrices = np.zeros((count, classes, classes))
-        np.add.at(matrices, (doc, truth, predicted), 1)
-        resampled: NDArray[np.float64] = np.asarray(np.tensordot(draws, matrices, axes=1), dtype=np.float64)
-        results.append(resampled)
-    return results
-
-
-def macro_f1_of(matrices: NDArray[np.float64], columns: Sequence[int]) -> NDArray[np.float64]:
-    """Compute macro-F1 of confusion matrices.
-
-    Args:
-        matrices: shape (samples, classes, classes), rows gold, columns predicted.
-        columns: the classes to average over. A class that a sample has neither in its gold nor in its predictions is
-            left out of the sample's average.
-
-    Returns:
-        Shape (samples,); NaN where a sample has none of the classes.
-    """
-    hits = np.diagonal(matrices, axis1=1, axis2=2)
-    sums = matrices.sum(axis=1) + matrices.sum(axis=2)
-    f1: NDArray[np.float64] = np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)[:, columns]
-    occurring = (sums > 0)[:, columns].sum(axis=1)
-    macro_f1: NDArray[np.float64] = np.divide(
-        f1.sum(axis=1), occurring, out=np.full(len(f1), np.nan), where=occurring > 0
-    )
-    return macro_f1
-
-
-def accuracy_of(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the accuracy of confusion matrices of shape (samples, classes, classes), giving shape (samples,)."""
-    accuracy: NDArray[np.float64] = np.trace(matrices, axis1=1, axis2=2) / matrices.sum(axis=(1, 2))
-    return accuracy
-
-
-def interval(samples: NDArray[np.float64]) -> list[float]:
-    """Return the 95 % percentile interval (Efron and Tibshirani 1993, ch. 13) of bootstrap samples.
-
-    Samples that are NaN are left out; if all are, both ends are 0.
-    """
-    known = samples[~np.isnan(samples)]
-    ends: list[float] = np.quantile(known, QUANTILES).tolist() if len(known) else [0.0, 0.0]
-    return ends
-
-
 def holder_metrics(
     gold: Sequence[str], found: Sequence[str | None], documents: Sequence[str], *, seed: int
 ) -> dict[str, Any]:
@@ -369,12 +302,3 @@ def _slices(
             "accuracy_interval": interval(accuracy_of(resampled)),
         }
     return result
-
-
-def length_slice(text: str) -> str:
-    """The sentence-length slice of a text, in white-space separated words."""
-    words = len(text.split())
-    for least, most in LENGTH_BINS:
-        if most is None or words <= most:
-            return f"{least:02d}+ words" if most is None else f"{least:02d}-{most} words"
-    raise AssertionError  # the last bin is open

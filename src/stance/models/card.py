@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stance.models.base import CardText
 from stance.schema import MissingExtraError, TaskSpec
 
 try:
@@ -14,16 +16,25 @@ except ImportError as error:
 
 
 def model_card(
-    kind: str, settings: dict[str, Any], task: TaskSpec, training_data: dict[str, Any], validation: dict[str, Any]
+    text: CardText,
+    kind: str,
+    settings: Mapping[str, Any],
+    task: TaskSpec,
+    training_data: Mapping[str, Any],
+    validation: Mapping[str, Any],
 ) -> str:
-    """The card of a trained model, with its validation metrics.
+    """Return the card of a trained model, with its validation metrics.
+
+    Language, licence and subject are named only for the project's own task: what somebody else trained, on data of
+    their own, is theirs to say.
 
     Args:
+        text: what the card says of the model's kind.
         kind: of the model, as in its folder.
         settings: its hyperparameters.
         task: the labels and the target.
         training_data: `name`, `sentences` and `documents` of what it was trained on.
-        validation: its metrics on the validation split, as `compute_metrics` gives them.
+        validation: its metrics on the validation split, as `score` gives them.
     """
     dataset = {
         "task_type": "text-classification",
@@ -36,12 +47,14 @@ def model_card(
         ("accuracy", "accuracy", validation["accuracy"]),
         ("expected_calibration_error", "expected calibration error", validation["ece"]),
     )
+    ours = task == TaskSpec()
     data = ModelCardData(
-        language="en",
-        license="mit",
+        language="en" if ours else None,
+        license="mit" if ours else None,
+        tags=["stance-detection", "arms-embargo"] if ours else ["stance-detection"],
+        base_model=text.base_model,
         library_name="stance",
         pipeline_tag="text-classification",
-        tags=["stance-detection", "arms-embargo"],
         model_name=f"stance-{kind}",
         eval_results=[
             EvalResult(metric_type=type_, metric_name=name, metric_value=round(value, 4), **dataset)
@@ -52,7 +65,7 @@ def model_card(
     card = ModelCard.from_template(
         data,
         template_path=str(template),
-        kind=kind,
+        text=text,
         settings=settings,
         task=task,
         training_data=training_data,

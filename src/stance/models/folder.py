@@ -10,15 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from stance.atomic import whole_folder
-from stance.models import StanceModel
+from stance.models.base import KINDS, Fitted, StanceModel, model_kind
 from stance.schema import StanceError, TaskSpec
-
-if TYPE_CHECKING:
-    from stance.models.onnx import OnnxModel
-    from stance.models.tfidf import TfidfModel
 
 MODEL_FILE = "model.json"
 SCHEMA_VERSION = 1
@@ -28,22 +24,14 @@ class ModelFolderError(StanceError, ValueError):
     """A model folder cannot be used."""
 
 
-class SavableModel(StanceModel, Protocol):
-    """A model that can be written into a folder."""
-
-    kind: str
-    packages: tuple[str, ...]
-
-    def save(self, folder: Path) -> None:
-        """Write the weights into an existing folder."""
-        ...
-
-
-def save_model(model: SavableModel, folder: str | os.PathLike[str], *, info: Mapping[str, Any], card: str) -> None:
+def save_model(
+    fitted: Fitted, kind: str, folder: str | os.PathLike[str], *, info: Mapping[str, Any], card: str
+) -> None:
     """Write a model folder, whole or not at all; an older model folder of that name is replaced.
 
     Args:
-        model: the model.
+        fitted: the model.
+        kind: its kind, one of `stance.models.base.KINDS`.
         folder: where to.
         info: what `model.json` says beside kind, task, versions and hashes.
         card: the model card, saved as `README.md`.
@@ -52,14 +40,14 @@ def save_model(model: SavableModel, folder: str | os.PathLike[str], *, info: Map
         StanceError: if `folder` exists and is no model folder.
     """
     with whole_folder(folder, marker=MODEL_FILE) as temporary:
-        model.save(temporary)
+        fitted.save(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         description = {
             "schema_version": SCHEMA_VERSION,
-            "kind": model.kind,
-            "task": asdict(model.task),
+            "kind": kind,
+            "task": asdict(fitted.model.task),
             **info,
-            "versions": {name: metadata.version(name) for name in model.packages},
+            "versions": {name: metadata.version(name) for name in model_kind(kind).packages},
             "sha256": {file.name: file_sha256(file) for file in sorted(temporary.iterdir())},
         }
         text = json.dumps(description, indent=2, ensure_ascii=False)
@@ -102,8 +90,12 @@ def load_model(folder: Path) -> StanceModel:
         kind = description["kind"]
     except (KeyError, TypeError, ValueError, StanceError) as error:
         raise ModelFolderError(f"{folder / MODEL_FILE} is damaged ({error}); save the model again") from None
-    model_class = _model_class(kind, folder)
-    missing = [name for name in model_class.files if name not in hashes]
+    if kind not in KINDS:
+        raise ModelFolderError(
+            f"{folder} holds a model of kind {kind!r}; this version of stance knows: {', '.join(KINDS)}"
+        )
+    of_kind = model_kind(kind)
+    missing = [name for name in of_kind.files if name not in hashes]
     if missing:
         raise ModelFolderError(f"{folder / MODEL_FILE} gives no SHA-256 for {missing[0]}; save the model again")
     for name, expected in hashes.items():
@@ -117,21 +109,9 @@ def load_model(folder: Path) -> StanceModel:
                 f"{MODEL_FILE} says {expected[:12]}…); restore it or train again"
             )
     try:
-        return model_class.load(folder, task)
+        return of_kind.load(folder, task)
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder} cannot be loaded as a {kind} model: {error}") from error
-
-
-def _model_class(kind: str, folder: Path) -> type[TfidfModel] | type[OnnxModel]:
-    if kind == "tfidf":
-        from stance.models.tfidf import TfidfModel
-
-        return TfidfModel
-    if kind == "transformer":
-        from stance.models.onnx import OnnxModel
-
-        return OnnxModel
-    raise ModelFolderError(f"{folder} holds a model of kind {kind!r}; this version of stance knows: tfidf, transformer")
 
 
 def file_sha256(file: Path) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stance.atomic import whole_path
-from stance.models import StanceModel
+from stance.models.base import StanceModel
 from stance.schema import Sentence, StanceError, TaskSpec
-from stance.text import letters, without_context
+from stance.text.characters import letters
+from stance.text.sentences import without_context
 
 
 def soft_labels(teachers: Sequence[StanceModel], sentences: Sequence[Sentence]) -> NDArray[np.float64]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stance.models import BATCH_SIZE, batches
-from stance.models.settings import TfidfSettings
-from stance.schema import Attribution, MissingExtraError, Sentence, StanceError, TaskSpec
+from stance.models.base import BATCH_SIZE, CardText, Fitted, ModelKind, batches
+from stance.schema import Attribution, LabelledSentences, MissingExtraError, Sentence, StanceError, TaskSpec
 
 try:
     import skops.io
@@ -37,6 +38,40 @@ TRUSTED = [
     "sklearn.calibration._SigmoidCalibration",
     "stance.models.tfidf.NgramVectorizer",
 ]
+
+
+@dataclass
+class TfidfSettings:
+    """Hyperparameters of the baseline.
+
+    Args:
+        word_ngrams: longest word n-gram; punctuation marks count as words.
+        word_features: how many of the most frequent word n-grams are kept.
+        char_ngrams: longest character n-gram (the shortest has two characters), within words.
+        char_features: how many of the most frequent character n-grams are kept.
+        char_weight: weight of the character features beside the words' 1.
+        C: inverse regularization strength of the SVM.
+
+    Raises:
+        StanceError: if a value is out of its range.
+    """
+
+    kind: ClassVar[str] = "tfidf"
+
+    word_ngrams: int = 3
+    word_features: int = 70_000
+    char_ngrams: int = 5
+    char_features: int = 40_000
+    char_weight: float = 0.5
+    C: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("word_ngrams", 1), ("word_features", 1), ("char_ngrams", 2), ("char_features", 1)):
+            if getattr(self, name) < least:
+                raise StanceError(f"model.{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("char_weight", "C"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise StanceError(f"model.{name} must be positive, not {getattr(self, name)}")
 
 
 class NgramVectorizer(TfidfVectorizer):  # type: ignore[misc]
@@ -89,10 +124,7 @@ class TfidfModel:
         task: its classes are `task.labels`, in any order.
     """
 
-    kind = "tfidf"
     explains_at_once = True
-    files = (PIPELINE_FILE,)
-    packages: tuple[str, ...] = ("numpy", "scikit-learn", "skops")
 
     def __init__(self, pipeline: Pipeline, task: TaskSpec) -> None:
         self.pipeline = pipeline
@@ -167,16 +199,7 @@ class TfidfModel:
                 raise ValueError(str(error)) from None
 
 
-def fit_tfidf(
-    texts: Sequence[str],
-    labels: Sequence[str],
-    documents: Sequence[str],
-    *,
-    task: TaskSpec,
-    settings: TfidfSettings,
-    seed: int,
-    weights: Sequence[float] | None = None,
-) -> TfidfModel:
+def fit_tfidf(train: LabelledSentences, *, task: TaskSpec, settings: TfidfSettings, seed: int) -> TfidfModel:
     """Fit the baseline.
 
     The SVM's scores become probabilities by a sigmoid per label (Platt 1999), fitted on out-of-fold scores of
@@ -185,13 +208,10 @@ def fit_tfidf(
     "should" carry the stance.
 
     Args:
-        texts: the sentences.
-        labels: their labels.
-        documents: their documents' names.
+        train: the sentences with their documents, labels and weights.
         task: the labels.
         settings: hyperparameters.
         seed: governs the folds and the SVM's coordinate order.
-        weights: how much each sentence counts; None weighs all the same.
 
     Returns:
         The fitted model.
@@ -199,6 +219,8 @@ def fit_tfidf(
     Raises:
         StanceError: if a label of the task occurs in fewer than two documents.
     """
+    texts, documents = ([getattr(s, name) for s in train.sentences] for name in ("text", "doc"))
+    labels = [task.labels[number] for number in train.labels]
     documents_of = {label: {d for d, y in zip(documents, labels, strict=True) if y == label} for label in task.labels}
     rarest = min(task.labels, key=lambda label: len(documents_of[label]))
     folds = min(CALIBRATION_FOLDS, len(documents_of[rarest]))
@@ -238,8 +260,38 @@ def fit_tfidf(
         ensemble=False,
     )
     pipeline = Pipeline([("features", features), ("classifier", classifier)])
-    pipeline.fit(texts, labels, classifier__sample_weight=weights)
+    pipeline.fit(texts, labels, classifier__sample_weight=np.array(train.weights))
     classifier.set_params(cv=None)  # the folds' row numbers are no part of the model, and are most of its size
     svm = classifier.calibrated_classifiers_[0].estimator
     svm.coef_ = svm.coef_.astype(np.float32)  # half the file; probabilities move by less than 1e-6
     return TfidfModel(pipeline, task)
+
+
+def _fit(
+    train: LabelledSentences, _: None, *, task: TaskSpec, settings: TfidfSettings, seed: int, resume: bool, **__: Any
+) -> Fitted:
+    if resume:
+        raise StanceError("the baseline trains in seconds and has nothing to resume; leave resume=true out")
+    model = fit_tfidf(train, task=task, settings=settings, seed=seed)
+    return Fitted(model, model.save)
+
+
+def _card(settings: TfidfSettings) -> CardText:
+    return CardText(
+        title="TF-IDF baseline",
+        method="Word and character n-grams (TF-IDF), a linear support vector machine, sigmoid calibration.",
+        use="The folder is read with skops against a list of allowed types; nothing in it is unpickled.",
+        limits="It counts words, and reads each sentence without those before it. It errs where negation stands at a "
+        "distance, on the scope of conditions, on who is quoted, and where only the context makes the stance plain.",
+    )
+
+
+KIND = ModelKind(
+    settings=TfidfSettings,
+    files=(PIPELINE_FILE,),
+    packages=("numpy", "scikit-learn", "skops"),
+    load=TfidfModel.load,
+    fit=_fit,
+    needs_validation=False,
+    card=_card,
+)

@@ -14,9 +14,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from stance.models import BATCH_SIZE, batches
-from stance.models.holder import AUTHOR, locate
+from stance.models.base import BATCH_SIZE, batches
 from stance.schema import Attribution, Sentence, TaskSpec, TruncationWarning
+from stance.text.names import AUTHOR, locate
 
 ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -298,10 +298,7 @@ class OnnxModel:
         task: the labels, in the order of the logits.
     """
 
-    kind = "transformer"
     explains_at_once = False
-    files = (ONNX_FILE, TOKENIZER_FILE, INPUTS_FILE)
-    packages: tuple[str, ...] = ("numpy", "onnxruntime", "tokenizers")
 
     def __init__(self, graph: Path | bytes, inputs: Inputs, calibration: Calibration, task: TaskSpec) -> None:
         options = onnxruntime.SessionOptions()

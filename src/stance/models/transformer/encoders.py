@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from stance.atomic import whole_folder
 from stance.models.folder import file_sha256
-from stance.models.onnx import TOKENIZER_FILE
+from stance.models.transformer.serve import TOKENIZER_FILE
 from stance.schema import MissingExtraError, StanceError
 
 try:

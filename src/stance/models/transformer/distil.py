@@ -12,7 +12,7 @@ import transformers
 from tokenizers import Tokenizer
 from torch import nn
 
-from stance.models.encoders import layer_stack
+from stance.models.transformer.encoders import layer_stack
 from stance.schema import StanceError
 
 

@@ -21,14 +21,14 @@ try:
     from hydra.types import RunMode
     from omegaconf import MISSING, DictConfig, OmegaConf
 
-    from stance.data.corpus import SPLITS
-    from stance.data.labelled import DatasetDict, load_files
+    from stance.data.labelled import LabelledData, load_files
     from stance.data.parts import load_parts
+    from stance.data.splits import SPLITS
     from stance.evaluation.gate import GateSettings
 except ImportError as error:
     raise MissingExtraError("train.py and evaluate.py", "train") from error
 
-from stance.models.settings import TfidfSettings, TransformerSettings
+from stance.models.base import KINDS, model_kind
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -103,7 +103,7 @@ def register() -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(group="task", name="schema", node=TaskConfig)
     groups: dict[str, dict[str, Any]] = {
-        "model": {"tfidf": TfidfSettings, "transformer": TransformerSettings},
+        "model": {name: model_kind(name).settings for name in KINDS},
         "data": {"parts": PartsConfig, "file": FileConfig},
     }
     for group, nodes in groups.items():
@@ -131,12 +131,7 @@ def script(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], An
         register()
         main: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
 
-        @functools.wraps(function)
-        def with_flags() -> Any:
-            sys.argv = ["resume=true" if argument == "--resume" else argument for argument in sys.argv]
-            return main()
-
-        return with_flags
+        return main
 
     return decorate
 
@@ -146,7 +141,7 @@ def task_spec(task: DictConfig) -> TaskSpec:
     return TaskSpec(tuple(task.labels), tuple(task.stance_labels), task.target)
 
 
-def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> DatasetDict:
+def load_data(data: DictConfig, task: TaskSpec, *, seed: int) -> dict[str, LabelledData]:
     """The labelled data of a config.
 
     Raises:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from stance.data.corpus import SPLITS, read_corpus, read_splits
+from stance.data.corpus import read_corpus
 from stance.data.duplicates import FORMULA_WORDS, SIMILARITY, are_formulae, find_duplicates
-from stance.models.settings import TfidfSettings
-from stance.models.tfidf import fit_tfidf
-from stance.schema import LABELS, MissingExtraError, Sentence, TaskSpec
+from stance.data.splits import SPLITS, read_splits
+from stance.models.tfidf import TfidfSettings, fit_tfidf
+from stance.schema import LABELS, LabelledSentences, MissingExtraError, Sentence, TaskSpec
 
 try:
     from sklearn.feature_extraction.text import CountVectorizer
@@ -178,14 +178,12 @@ def suspicious_labels(folder: Path, splits_file: Path) -> str:
     probabilities = np.zeros((len(rows), len(task.labels)))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED).split(texts, labels, documents)
     for train, held_out in tqdm(folds, total=FOLDS, desc="cross-validation", unit="fold", disable=None):
-        model = fit_tfidf(
-            [texts[i] for i in train],
-            [labels[i] for i in train],
-            [documents[i] for i in train],
-            task=task,
-            settings=TfidfSettings(),
-            seed=SEED,
+        learned = LabelledSentences(
+            [Sentence(texts[i], doc=documents[i]) for i in train],
+            [task.labels.index(labels[i]) for i in train],
+            [1.0] * len(train),
         )
+        model = fit_tfidf(learned, task=task, settings=TfidfSettings(), seed=SEED)
         probabilities[held_out] = model.predict_proba([Sentence(texts[i]) for i in held_out])
     doubted = find_label_issues(
         np.array([task.labels.index(label) for label in labels]),

@@ -8,11 +8,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.metrics import f1_score
 
+from stance.models.transformer.network import Classifier
+from stance.models.transformer.serve import Calibration, Inputs, OnnxModel
 from stance.schema import LabelledSentences, MissingExtraError, Sentence, StanceError, TaskSpec
 
 try:
@@ -20,8 +24,6 @@ try:
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from stance.models.onnx import Calibration, Inputs, OnnxModel
-    from stance.models.transformer import Classifier, macro_f1
 except ImportError as error:
     raise MissingExtraError("exporting a transformer", "transformer") from error
 
@@ -90,6 +92,21 @@ def export(classifier: Classifier, inputs: Inputs, validation: LabelledSentences
                 return quantized
     log.warning("int8 loses more than %.3f of macro-F1 %.4f however it is done: the graph stays fp32", MAX_LOSS, score)
     return exact
+
+
+def macro_f1(labels: Any, scores: Any, weights: Any, task: TaskSpec) -> float:
+    """Compute macro-F1 over the stance labels.
+
+    Args:
+        labels: the numbers of the gold labels, shape (sentences,).
+        scores: logits or probabilities, shape (sentences, labels).
+        weights: how much each sentence counts, shape (sentences,).
+        task: the labels.
+    """
+    stances = [task.labels.index(label) for label in task.stance_labels]
+    return float(
+        f1_score(labels, np.argmax(scores, 1), labels=stances, average="macro", sample_weight=weights, zero_division=0)
+    )
 
 
 def torch_logits(classifier: Classifier, inputs: Inputs, sentences: Sequence[Sentence]) -> NDArray[np.float64]:

@@ -1,45 +1,14 @@
-"""Hyperparameters of the models, apart from the libraries that train them: `conf/` is checked against these."""
+"""Hyperparameters of the transformer, apart from the libraries that train it: `conf/` is checked against them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from stance.schema import StanceError
 
 CLASS_WEIGHTS = ("balanced", "sqrt", "none")
-
-
-@dataclass
-class TfidfSettings:
-    """Hyperparameters of the baseline.
-
-    Args:
-        word_ngrams: longest word n-gram; punctuation marks count as words.
-        word_features: how many of the most frequent word n-grams are kept.
-        char_ngrams: longest character n-gram (the shortest has two characters), within words.
-        char_features: how many of the most frequent character n-grams are kept.
-        char_weight: weight of the character features beside the words' 1.
-        C: inverse regularization strength of the SVM.
-
-    Raises:
-        StanceError: if a value is out of its range.
-    """
-
-    word_ngrams: int = 3
-    word_features: int = 70_000
-    char_ngrams: int = 5
-    char_features: int = 40_000
-    char_weight: float = 0.5
-    C: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, least in (("word_ngrams", 1), ("word_features", 1), ("char_ngrams", 2), ("char_features", 1)):
-            if getattr(self, name) < least:
-                raise StanceError(f"model.{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("char_weight", "C"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise StanceError(f"model.{name} must be positive, not {getattr(self, name)}")
 
 
 @dataclass
@@ -67,6 +36,8 @@ class TransformerSettings:
     Raises:
         StanceError: if a value is out of its range.
     """
+
+    kind: ClassVar[str] = "transformer"
 
     encoder: str = "minilm"
     context: int = 4

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from stance.analysis import NOT_NAMED, ArticleStance, by_holder
-from stance.schema import MissingExtraError
-from stance.text import visible
-
-try:
-    import jinja2
-except ImportError as error:
-    raise MissingExtraError("an HTML page", "html") from error
+from stance.pages.templates import html_template
 
 
 def render_page(articles: Sequence[ArticleStance]) -> str:
@@ -20,20 +14,12 @@ def render_page(articles: Sequence[ArticleStance]) -> str:
     Args:
         articles: of one model, at least one.
     """
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("stance", ""),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    templates.filters["visible"] = visible
     holders = by_holder(articles)
     number_of: dict[str | None, int] = {
         mention: number for number, holder in enumerate(holders) for mention in holder.mentions
     }
     number_of[None] = next((number for number, holder in enumerate(holders) if holder.holder is None), -1)
-    return templates.get_template("page.html.jinja").render(
+    return html_template("article.html.jinja").render(
         target=articles[0].target,
         stance_labels=articles[0].stance_labels,
         holders=holders,

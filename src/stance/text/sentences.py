@@ -19,10 +19,6 @@ OPEN_WORDS = frozenset(
 WRAPPED_WIDTH, WRAPPED_LINES = 100, 3
 # Sentences of context, more than any model reads: all of them would make long articles' contexts endless.
 CONTEXT = 10
-# Characters that turn the direction of the text around them, or cannot be seen.
-INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-
-
 UNENCODABLE = re.compile("[\ud800-\udfff]")
 
 
@@ -110,16 +106,6 @@ def _is_hard_wrapped(lines: Sequence[str]) -> bool:
     )
 
 
-def letters(text: str) -> str:
-    """Return the letters and digits of a text in lower case, without anything else."""
-    return "".join(c for c in text.lower() if c.isalnum())
-
-
 def without_context(sentences: Sequence[Sentence]) -> list[Sentence]:
     """Return the same sentences, each standing alone."""
     return [replace(sentence, context="") for sentence in sentences]
-
-
-def visible(text: str) -> str:
-    """A text in which characters that cannot be seen, or turn the text around them, are named."""
-    return INVISIBLE.sub(lambda character: f"⟨U+{ord(character.group()):04X}⟩", text)

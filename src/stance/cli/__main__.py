@@ -1,0 +1,7 @@
+"""`python -m stance.cli`."""
+
+import sys
+
+from stance.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Every page: HTML, Markdown, and tables for the console."""

@@ -1,0 +1,1 @@
+"""Text, without models: sentences, documents in files, names of holders."""
