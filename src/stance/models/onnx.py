@@ -22,7 +22,12 @@ ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 INPUTS_FILE = "inputs.json"
 # Tokens run together, about: with more, batches are no faster on a CPU.
-BATCH_TOKENS = 640
+BATCH_TOKENS = 384
+# Lengths are padded to multiples of this. Kernels add up so many tokens at a time, and what is left one by one, so that
+# a sum would be rounded in another way if a sentence is padded. Activations in int8 magnify such differences.
+LENGTH_STEP = 4
+# Fusions of onnxruntime whose kernels are slower than the nodes that they replace.
+SLOW_OPTIMIZERS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion", "BiasGeluFusion"]
 # Tokens in a holder's name, at most.
 LONGEST_HOLDER = 16
 # What `explain` weighs: a word, with what an apostrophe or a hyphen joins to it.
@@ -189,7 +194,7 @@ class Inputs:
 
         Args:
             windows: the inputs.
-            multiple: what the length is a multiple of.
+            multiple: what the length is a multiple of, unless it is the longest that the model reads.
 
         Returns:
             `input_ids` and `segments`, shape (windows, tokens): the ids, and the number of the unit that each token is
@@ -197,7 +202,7 @@ class Inputs:
             window has fewer.
         """
         longest = max(window.length for window in windows)
-        shape = (len(windows), -(-longest // multiple) * multiple)
+        shape = (len(windows), min(-(-longest // multiple) * multiple, self.settings.max_length))
         arrays: dict[str, NDArray[np.int64]] = {
             "input_ids": np.full(shape, self.pad_id, np.int64),
             "segments": np.full(shape, -1, np.int64),
@@ -215,11 +220,11 @@ class Inputs:
         batch: list[Window] = []
         for window in sorted(windows, key=lambda window: window.length):
             if batch and window.length * (len(batch) + 1) > BATCH_TOKENS:
-                yield batch, self.arrays(batch)
+                yield batch, self.arrays(batch, multiple=LENGTH_STEP)
                 batch = []
             batch.append(window)
         if batch:
-            yield batch, self.arrays(batch)
+            yield batch, self.arrays(batch, multiple=LENGTH_STEP)
 
     def holder_tokens(self, window: Window, target: int, holder: str) -> tuple[int, int] | None:
         """The first and the last of the tokens that name a holder.
@@ -307,7 +312,9 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # warnings of its optimizer are nothing that a user could act on
         self.graph = graph
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_OPTIMIZERS
+        )
         self.inputs = inputs
         self.calibration = calibration
         self.task = task
