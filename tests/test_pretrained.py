@@ -1,7 +1,10 @@
 """The model that ships in the package: small, made from the repository's data, as good as its card says."""
 
 import json
+import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from stance import load, predict
@@ -57,6 +60,30 @@ def test_it_scores_on_validation_as_it_says(parts: dict[str, LabelledData]) -> N
         for name in ("macro_f1", "accuracy", "ece"):
             assert figures[name] == pytest.approx(by_part[part][name], abs=0.01)
     assert f"{DESCRIPTION['validation']['macro_f1']:.3f}" in (PRETRAINED / "README.md").read_text()
+
+
+@before_retraining
+def test_a_sentence_has_the_same_answer_alone_and_in_any_batch(parts: dict[str, LabelledData]) -> None:
+    model = load(PRETRAINED)
+    items = random.Random(1).sample(parts["test"].sentences, 2000)
+    # Every tenth keeps its context: to read all contexts sentence by sentence would take minutes.
+    items = [item if i % 10 == 0 else replace(item, context="") for i, item in enumerate(items)]
+    alone = np.concatenate([model.predict_proba([item]) for item in items])
+    by_length = sorted(range(len(items)), key=lambda i: len(items[i].text))
+    for order, batch_size in ((range(len(items)), 1024), (by_length, 300)):
+        found = model.predict_proba([items[i] for i in order], batch_size=batch_size)
+        assert np.abs(found - alone[order]).max() <= 0.001
+        assert (found.argmax(axis=1) == alone[order].argmax(axis=1)).all()
+
+
+@before_retraining
+def test_a_document_is_read_as_its_sentences_are_one_by_one(parts: dict[str, LabelledData]) -> None:
+    model = load(PRETRAINED)
+    items = [item for item in parts["test"].sentences if item.context][:100]
+    alone = np.concatenate([model.predict_proba([item]) for item in items])
+    together = model.predict_proba(items)
+    assert np.abs(together - alone).max() <= 0.001
+    assert (together.argmax(axis=1) == alone.argmax(axis=1)).all()
 
 
 @pytest.mark.parametrize(

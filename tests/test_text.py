@@ -75,6 +75,14 @@ def test_context_is_what_came_before() -> None:
     assert {s.doc for s in (first, second, third)} == {"a"}
 
 
+def test_contexts_of_a_long_text_stay_short_and_begin_together() -> None:
+    contexts = [s.context.splitlines() for s in split_sentences("\n\n".join(f"It met {i}." for i in range(250)))]
+    assert all(len(context) == i for i, context in enumerate(contexts[:100]))
+    assert {context[0] for context in contexts[100:200]} == {"It met 90."}
+    assert {context[0] for context in contexts[200:]} == {"It met 190."}
+    assert all(context[-1] == f"It met {i - 1}." for i, context in enumerate(contexts) if i)
+
+
 @pytest.mark.parametrize("text", ["", " \n\r\n\t \u2028", "\x00", "…", "\ud800. A."])
 def test_little_text(text: str) -> None:
     assert "".join("".join(texts(text)).split()) == "".join(text.split())

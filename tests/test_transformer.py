@@ -16,7 +16,6 @@ import pytest
 import torch
 import transformers
 from conftest import COUNTRIES, PHRASES, ROOT, run, tiny_rows, tiny_settings, write_jsonl
-from onnxruntime import InferenceSession
 
 from stance import load, predict
 from stance.cli import main
@@ -25,11 +24,11 @@ from stance.models.soft_labels import read_soft_labels, soft_labels, write_soft_
 from stance.models.transformer import export
 from stance.models.transformer.batches import TrainingBatches, collate
 from stance.models.transformer.distil import prune_vocabulary, thin
-from stance.models.transformer.encoders import check_masking, freeze, load_encoder
+from stance.models.transformer.encoders import check_masking, freeze, load_encoder, without_pooler
 from stance.models.transformer.export import calibrate, torch_logits
 from stance.models.transformer.fit import HEADS_LEARNING_RATE, StanceTrainer, _class_weights, fit_transformer
 from stance.models.transformer.network import IGNORED, Classifier, load_classifier
-from stance.models.transformer.serve import Inputs, InputSettings
+from stance.models.transformer.serve import Calibration, Inputs, InputSettings
 from stance.models.transformer.settings import TransformerSettings
 from stance.schema import LabelledSentences, Sentence, StanceError, TaskSpec
 from stance.training import cross_validate, train
@@ -125,6 +124,44 @@ def test_a_graph_that_disagrees_with_torch_is_not_served(
         export.export(classifier, reader, data, task=TASK)
 
 
+def test_int8_answers_do_not_depend_on_the_batch(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = transformers.AutoConfig.from_pretrained(tiny_encoder, initializer_range=0.2)
+    torch.manual_seed(1)
+    encoder = without_pooler(transformers.AutoModel.from_config(config))
+    for layer in encoder.encoder.layer:
+        # One neuron is far above the others, as some are in large encoders, and the next matrix makes up for it.
+        layer.intermediate.dense.weight.data[0] *= 300
+        layer.output.dense.weight.data[:, 0] /= 300
+    reader = Inputs(load_encoder(str(tiny_encoder))[1], InputSettings(2, 32))
+    monkeypatch.setattr(export, "MAX_LOSS", 1.0)
+    model = export.export(Classifier(encoder, 4, 2).eval(), reader, tiny_labelled(), task=TASK)
+    operators = [node.op_type for node in onnx.load_from_string(model.graph).graph.node]
+    assert operators.count("MatMulIntegerToFloat") == 2 * 6 + 2  # and two heads, which are large beside a tiny encoder
+    assert not any(operator.startswith("DynamicQuantize") for operator in operators)
+    model.calibration = Calibration(1.0, (0.0,) * 4)
+    items = [Sentence(f"{row['text']}{' Oil.' * (i % 7)}") for i, row in enumerate(tiny_rows())]
+    alone = np.concatenate([model.predict_proba([item]) for item in items])
+    # With one scale for the whole batch they would differ by 0.05.
+    np.testing.assert_allclose(model.predict_proba(items), alone, atol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(items[::-1], batch_size=3), alone[::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["MPNet", "DebertaV2", "ModernBert"])
+def test_encoders_of_other_kinds_are_quantized(tiny_encoder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, tokenizer = load_encoder(str(tiny_encoder))
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+    config = getattr(transformers, f"{name}Config")(vocab_size=tokenizer.get_vocab_size(), **sizes, **special)
+    torch.manual_seed(1)
+    classifier = Classifier(without_pooler(transformers.AutoModel.from_config(config)), 4, 2).eval()
+    reader = Inputs(tokenizer, InputSettings(2, 64))
+    monkeypatch.setattr(export, "MAX_LOSS", 1.0)
+    model = export.export(classifier, reader, tiny_labelled(), task=TASK)
+    assert "MatMulIntegerToFloat" in {node.op_type for node in onnx.load_from_string(model.graph).graph.node}
+    items = article(12)
+    np.testing.assert_allclose(model.logits(items), torch_logits(classifier, reader, items), atol=0.03)
+
+
 def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, reader = load_classifier(tiny_transformer, TASK, 4), load(tiny_transformer).inputs  # type: ignore[attr-defined]
     data = tiny_labelled()
@@ -134,29 +171,8 @@ def test_what_int8_would_spoil_stays_fp32(tiny_transformer: Path, monkeypatch: p
     operators = [
         {node.op_type for node in onnx.load_from_string(model.graph).graph.node} for model in (quantized, exact)
     ]
-    assert "MatMulInteger" in operators[0]
-    assert "MatMulInteger" not in operators[1]
-
-
-def test_only_tables_of_embeddings_are_quantized_each_row_with_its_scale() -> None:
-    rows = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32) * np.array([[1e-3], [1], [0], [9], [1]], "f")
-    tables = {"words": rows, "order": np.arange(5)[::-1].copy()}
-    lookups = [("order", "ids", "turned"), ("words", "turned", "first"), ("words", "ids", "second")]
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Gather", [table, ids], [found]) for table, ids, found in lookups],
-        "lookups",
-        [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["tokens"])],
-        [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["tokens", 8]) for n in ("first", "second")],
-        [onnx.numpy_helper.from_array(table, name) for name, table in tables.items()],
-    )
-    export._quantize_embeddings(graph)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    first, second = InferenceSession(model.SerializeToString()).run(None, {"ids": np.arange(5)})
-    for found, expected in ((first, rows[::-1]), (second, rows)):
-        assert (np.abs(found - expected) <= np.abs(expected).max(axis=1, keepdims=True) / 253).all()
-    kept = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    int8, fp32, int64 = onnx.TensorProto.INT8, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    assert kept == {"words_int8": int8, "words_scales": fp32, "order": int64}
+    assert "MatMulIntegerToFloat" in operators[0]
+    assert "MatMulIntegerToFloat" not in operators[1]
 
 
 def saved_states(checkpoints: Path, name: str) -> list[str]:

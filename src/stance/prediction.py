@@ -89,16 +89,17 @@ def predict(
 
     Args:
         text: a sentence, or sentences.
-        context: the text before the sentence, best with a sentence a line, of which a transformer reads the last
-            few; for several, as many texts or `None`. The TF-IDF baseline ignores it.
+        context: the text before the sentence, best with a sentence a line; for several, as many texts or `None`. A
+            transformer lets the sentence see the last few lines, which have seen those before them. Sentences in a row
+            with the whole text before each share that work. The TF-IDF baseline ignores context.
         model: a model folder, a model that `load` gave, or nothing: then as in `load`.
         min_confidence: below this probability of the most probable label, 0 to 1, `Prediction.label` is None, so that a
             human can decide. A report says what share of sentences is left at each threshold, and how right they are.
         explain: whether to say what spoke for the most probable label, in `Prediction.explanation`: for the TF-IDF
             baseline the n-grams, for a transformer the words, each of which costs a prediction of its own. See
             `explain` of the models for what the weights mean.
-        batch_size: how many sentences are held as features at a time; it bounds memory and does not
-            change the result.
+        batch_size: how many sentences are held as features at a time. It bounds memory. It does not change the result,
+            and neither does any other sentence of the list.
 
     Returns:
         One `Prediction` for a string; else a list, in the order of the sentences, also of one, also empty.

@@ -31,9 +31,11 @@ class StanceModel(Protocol):
     ) -> NDArray[np.float64]:
         """Calibrated probabilities of any number of sentences.
 
+        Those of a sentence depend on its text and its context only, not on the other sentences.
+
         Args:
             sentences: what to classify.
-            batch_size: how many are held as features at a time; it bounds memory and does not change the result.
+            batch_size: how many are held as features at a time. It bounds memory and does not change the result.
             progress: whether to show a progress bar, on a terminal.
 
         Returns:

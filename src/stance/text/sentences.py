@@ -17,8 +17,10 @@ OPEN_WORDS = frozenset(
 )
 # Hard-wrapped lines are at most so long, and there are at least so many of them.
 WRAPPED_WIDTH, WRAPPED_LINES = 100, 3
-# Sentences of context, more than any model reads: all of them would make long articles' contexts endless.
+# Sentences of context, if there are so many. All of them would make long articles' contexts endless.
 CONTEXT = 10
+# The contexts of so many sentences in a row begin with the same sentence, so that a transformer reads them together.
+BLOCK = 100
 UNENCODABLE = re.compile("[\ud800-\udfff]")
 
 
@@ -34,12 +36,14 @@ def split_sentences(text: str, *, doc: str = "") -> list[Sentence]:
 
     Returns:
         The sentences in order: `text[s.start:s.end] == s.text`, and between them there is but white space. The context
-        of each is the ten sentences before it, a sentence a line.
+        of each is the sentences before it, a sentence a line: of the first hundred, all; of each further hundred, from
+        the tenth before that hundred on.
     """
     sentences: list[Sentence] = []
     before: list[str] = []
     for start, end in _spans(text):
-        sentences.append(Sentence(text[start:end], "\n".join(before[-CONTEXT:]), doc, start, end))
+        first = max(0, len(before) // BLOCK * BLOCK - CONTEXT)
+        sentences.append(Sentence(text[start:end], "\n".join(before[first:]), doc, start, end))
         before.append(" ".join(text[start:end].split()))
     return sentences
 

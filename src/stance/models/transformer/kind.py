@@ -42,8 +42,8 @@ def _card(settings: TransformerSettings) -> CardText:
         ),
         use=use,
         limits=(
-            "It errs where only remote context or knowledge of the case makes the stance plain. int8 arithmetic scales "
-            "with the batch, so that a probability may differ a little between batches."
+            "It errs where only remote context or knowledge of the case makes the stance plain. A probability depends "
+            "on the sentence and its context, and not on the other sentences of a call."
         ),
         base_model=_hub_id(settings.encoder),
     )

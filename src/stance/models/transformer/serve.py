@@ -22,7 +22,12 @@ ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 INPUTS_FILE = "inputs.json"
 # Tokens run together, about: with more, batches are no faster on a CPU.
-BATCH_TOKENS = 640
+BATCH_TOKENS = 384
+# Lengths are padded to multiples of this. Kernels add up so many tokens at a time, and what is left one by one, so that
+# a sum would be rounded in another way if a sentence is padded. Activations in int8 magnify such differences.
+LENGTH_STEP = 4
+# Fusions of onnxruntime whose kernels are slower than the nodes that they replace.
+SLOW_OPTIMIZERS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion", "BiasGeluFusion"]
 # Tokens in a holder's name, at most.
 LONGEST_HOLDER = 16
 # What `explain` weighs: a word, with what an apostrophe or a hyphen joins to it.
@@ -47,7 +52,7 @@ class Unit:
     """One sentence as the encoder reads it, also one of the context.
 
     Args:
-        text: the sentence.
+        text: the sentence, on one line.
         ids: its token ids, with special tokens at both ends.
         cut: whether it was too long and lost its end.
     """
@@ -62,7 +67,7 @@ class Chain:
     """Sentences of which each is preceded by the one before it.
 
     Args:
-        context: what precedes the first, as far as it is read.
+        context: all that precedes the first.
         rows: where they stand among all sentences.
         units: the sentences.
     """
@@ -102,6 +107,11 @@ class Inputs:
     is computed of a sentence serves the next ones as context, and reading an article costs little more than reading its
     sentences one by one.
 
+    A sentence's logits depend on its window: on the position where the sentence stands, and on what its context has
+    seen in the layers below. The window depends on the sentence and its own context only. Windows are filled from the
+    first line of the context on, and a sentence does not change the windows of those before it. So a sentence that
+    shares windows with others has the same one as alone, except for what stands behind it, which it does not see.
+
     Args:
         tokenizer: of the encoder; its padding and truncation are switched off.
         settings: what is read.
@@ -123,19 +133,20 @@ class Inputs:
         return [window for chain in self.chains(sentences) for window in self.pack(chain)]
 
     def chains(self, sentences: Sequence[Sentence]) -> list[Chain]:
-        """Sentences grouped by whose context the one before is; `Sentence.context` is a preceding sentence a line."""
-        found: list[tuple[list[str], list[int]]] = []
-        before: list[str] | None = None
+        """Group sentences in a row: the context of each is the context of the sentence before, and that sentence."""
+        found: list[tuple[list[str], list[int], list[str]]] = []
+        before: list[str] = []
         for row, sentence in enumerate(sentences):
-            lines = self._lines(sentence.context)
-            if lines and lines == before:
-                found[-1][1].append(row)
-            else:
-                found.append((lines, [row]))
-            before = [*lines, " ".join(sentence.text.split())][-self.settings.context :]
-        texts = [text for lines, rows in found for text in [*lines, *(sentences[row].text for row in rows)]]
-        units = iter(self._units(texts))
-        return [Chain([next(units) for _ in lines], rows, [next(units) for _ in rows]) for lines, rows in found]
+            context = self._lines(sentence.context)
+            line = " ".join(sentence.text.split())
+            if not context or context != before:
+                found.append((context, [], []))
+            found[-1][1].append(row)
+            found[-1][2].append(line)
+            before = [*context, line]
+        texts = list(dict.fromkeys(text for context, _, lines in found for text in (*context, *lines)))
+        units = dict(zip(texts, self._units(texts), strict=True))
+        return [Chain([units[t] for t in context], rows, [units[t] for t in lines]) for context, rows, lines in found]
 
     def pack(self, chain: Chain, cuts: Collection[int] = ()) -> Iterator[Window]:
         """Inputs that classify the sentences of a chain.
@@ -147,17 +158,18 @@ class Inputs:
         units = chain.context + chain.units
         window = Window([], [])
         earliest = 0
-        for number, row in enumerate(chain.rows):
-            place = len(chain.context) + number
+        for place, unit in enumerate(units):
+            number = place - len(chain.context)
             if number in cuts:
                 earliest = place
-            if not window.rows or number in cuts or window.length + len(units[place].ids) > self.settings.max_length:
+            if number in cuts or window.length + len(unit.ids) > self.settings.max_length:
                 if window.rows:
                     yield window
                 seen = units[max(earliest, place - self.settings.context) : place]
-                window = Window(self._fitting(seen, self.settings.max_length - len(units[place].ids)), [])
-            window.units.append(units[place])
-            window.rows.append(row)
+                window = Window(self._fitting(seen, self.settings.max_length - len(unit.ids)), [])
+            window.units.append(unit)
+            if number >= 0:
+                window.rows.append(chain.rows[number])
         yield window
 
     def _fitting(self, context: Sequence[Unit], room: int) -> list[Unit]:
@@ -174,8 +186,10 @@ class Inputs:
         return kept[::-1]
 
     def _lines(self, context: str) -> list[str]:
-        lines = [" ".join(line.split()) for line in context.splitlines() if line.strip()]
-        return lines[-self.settings.context :] if self.settings.context else []
+        """The sentences of a context; no sentences if the model reads no context."""
+        if not self.settings.context:
+            return []
+        return [" ".join(line.split()) for line in context.splitlines() if line.strip()]
 
     def _units(self, texts: Sequence[str]) -> Iterator[Unit]:
         longest = self.settings.max_length
@@ -189,7 +203,7 @@ class Inputs:
 
         Args:
             windows: the inputs.
-            multiple: what the length is a multiple of.
+            multiple: what the length is a multiple of, unless it is the longest that the model reads.
 
         Returns:
             `input_ids` and `segments`, shape (windows, tokens): the ids, and the number of the unit that each token is
@@ -197,7 +211,7 @@ class Inputs:
             window has fewer.
         """
         longest = max(window.length for window in windows)
-        shape = (len(windows), -(-longest // multiple) * multiple)
+        shape = (len(windows), min(-(-longest // multiple) * multiple, self.settings.max_length))
         arrays: dict[str, NDArray[np.int64]] = {
             "input_ids": np.full(shape, self.pad_id, np.int64),
             "segments": np.full(shape, -1, np.int64),
@@ -215,11 +229,11 @@ class Inputs:
         batch: list[Window] = []
         for window in sorted(windows, key=lambda window: window.length):
             if batch and window.length * (len(batch) + 1) > BATCH_TOKENS:
-                yield batch, self.arrays(batch)
+                yield batch, self.arrays(batch, multiple=LENGTH_STEP)
                 batch = []
             batch.append(window)
         if batch:
-            yield batch, self.arrays(batch)
+            yield batch, self.arrays(batch, multiple=LENGTH_STEP)
 
     def holder_tokens(self, window: Window, target: int, holder: str) -> tuple[int, int] | None:
         """The first and the last of the tokens that name a holder.
@@ -304,7 +318,9 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # warnings of its optimizer are nothing that a user could act on
         self.graph = graph
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_OPTIMIZERS
+        )
         self.inputs = inputs
         self.calibration = calibration
         self.task = task
