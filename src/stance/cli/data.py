@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stance.cli.options import add_corpus, add_real
+from stance.cli.options import add_corpus, add_real, chosen_parts
 
 if TYPE_CHECKING:
     from stance.cli.options import Commands
@@ -99,20 +99,12 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _soft_labels(options: argparse.Namespace) -> int:
-    from stance.data.parts import load_parts
     from stance.models.soft_labels import soft_labels, write_soft_labels
     from stance.prediction import load
 
     teachers = [load(model) for model in options.models]
     task = teachers[0].task
-    train = load_parts(
-        ["corpus", "real"],
-        task,
-        corpus_dir=options.corpus,
-        splits=options.splits,
-        real_index=options.real_index,
-        real_dir=options.real_dir,
-    )["train"]
+    train = chosen_parts(options, ["corpus", "real"], task)["train"]
     options.output.mkdir(parents=True, exist_ok=True)
     for part, rows in train.by_part().items():
         file = options.output / f"{part}.npz"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stance.cli.options import add_corpus, add_real
+from stance.cli.options import add_corpus, add_real, chosen_parts
 from stance.prediction import load
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     from stance.data.labelled import load_files
-    from stance.data.parts import load_parts
     from stance.models.folder import read_description
     from stance.training import export_folder
 
@@ -45,14 +44,9 @@ def run(options: argparse.Namespace) -> int:
     if options.validation:
         validation = load_files({"validation": options.validation}, task, seed=0)["validation"]
     else:
-        validation = load_parts(
-            list(read_description(options.model)["training_data"]["parts"]),
-            task,
-            corpus_dir=options.corpus,
-            splits=options.splits,
-            real_index=options.real_index,
-            real_dir=options.real_dir,
-        )["validation"]
+        validation = chosen_parts(options, list(read_description(options.model)["training_data"]["parts"]), task)[
+            "validation"
+        ]
     metrics = export_folder(options.model, options.out, validation)
     print(f"{options.out}: macro-F1 {metrics['macro_f1']:.3f} on {metrics['sentences']:,} validation sentences")
     return 0

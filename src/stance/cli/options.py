@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stance.data.labelled import LabelledData
+    from stance.schema import TaskSpec
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_ERROR = 1
@@ -23,6 +28,20 @@ def add_real(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         help="folder of the real text (default: $STANCE_REAL, else data/real/text)",
+    )
+
+
+def chosen_parts(options: argparse.Namespace, parts: Sequence[str], task: TaskSpec) -> dict[str, LabelledData]:
+    """Load parts of the labelled data from where `--corpus`, `--splits`, `--real-index` and `--real-dir` say."""
+    from stance.data.parts import load_parts
+
+    return load_parts(
+        parts,
+        task,
+        corpus_dir=options.corpus,
+        splits=options.splits,
+        real_index=options.real_index,
+        real_dir=options.real_dir,
     )
 
 
